@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find the importer of a MODEL argument: .tflite, .pt2, or file.py:function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.converters.user_code import split_function_spec
+from edgekit.errors import BadInputError, UnsupportedError
+from edgekit.ir import Graph
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A model as it was imported; ``source_tflite`` is the file of an integer .tflite."""
+
+    graph: Graph
+    source_tflite: bytes | None = None
+
+
+def load_model(spec: str) -> Imported:
+    """Import the model that ``spec`` names; each importer is loaded only when it is needed.
+
+    Raises:
+        BadInputError: no such file, or it is damaged.
+        UnsupportedError: a kind of file or operators that edgekit does not support.
+    """
+    if (function := split_function_spec(spec)) is not None:
+        from edgekit.converters.from_torch import import_torch_function
+
+        return Imported(import_torch_function(*function))
+    path = Path(spec)
+    if not path.is_file():
+        raise BadInputError(f"{spec}: no such file; give a .tflite, a .pt2 or file.py:function")
+    if path.suffix == ".tflite":
+        from edgekit.converters.from_tflite import import_tflite
+
+        return Imported(import_tflite(path), path.read_bytes())
+    if path.suffix == ".pt2":
+        from edgekit.converters.from_torch import import_pt2
+
+        return Imported(import_pt2(path))
+    raise UnsupportedError(
+        f"{spec}: a '{path.suffix}' file is not supported; give an int8 .tflite, a .pt2 that "
+        "torch.export.save wrote, or file.py:function"
+    )

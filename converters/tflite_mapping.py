@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each TFLite operator becomes: one small function per operator, in one table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from edgekit.converters import tflite_multipliers as multipliers
+from edgekit.converters.tflite_operation import (
+    Mapped,
+    Operation,
+    integer_range,
+)
+from edgekit.converters.tflite_weighted import conv2d, depthwise_conv2d, fully_connected
+from edgekit.ir import MAX_ELEMENTS
+from edgekit.ops._pooling import PoolArithmetic
+from edgekit.ops.add import Add, AddArithmetic
+from edgekit.ops.average_pool2d import AveragePool2d
+from edgekit.ops.max_pool2d import MaxPool2d
+from edgekit.ops.mean import Mean, MeanArithmetic
+from edgekit.ops.mul import Mul, MulArithmetic
+from edgekit.ops.pad import Pad, PadArithmetic
+from edgekit.ops.requantize import Requantize, RequantizeArithmetic
+from edgekit.ops.reshape import Reshape, ReshapeArithmetic
+from edgekit.ops.softmax import Softmax, SoftmaxArithmetic
+from edgekit.ops.transpose import Transpose, TransposeArithmetic
+from edgekit.window import Window
+
+SOFTMAX_SCALE, SOFTMAX_ZERO_POINT = 1.0 / 256.0, -128
+
+
+def _add(operation: Operation) -> Mapped:
+    operation.require(inputs=(2,))
+    a, b = (operation.quantization(operation.input(position)) for position in (0, 1))
+    result = operation.output_quantization()
+    factors = multipliers.add_factors(a.scale, b.scale, result.scale)
+    if factors[2] >= 1.0:
+        raise operation.fail("its input scales are too far from the output scale for TFLite's sum")
+    pairs = [operation.multiplier(factor) for factor in factors]
+    minimum, maximum = operation.clamp(result)
+    arithmetic = AddArithmetic(
+        left_shift=multipliers.ADD_LEFT_SHIFT,
+        zero_points=(a.zero_point, b.zero_point),
+        multipliers=(pairs[0][0], pairs[1][0]),
+        shifts=(pairs[0][1], pairs[1][1]),
+        output_multiplier=pairs[2][0],
+        output_shift=pairs[2][1],
+        output_zero_point=result.zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
+    return Mapped("add", Add(), arithmetic, (operation.operand(0), operation.operand(1)))
+
+
+def _mul(operation: Operation) -> Mapped:
+    operation.require(inputs=(2,))
+    a, b = (operation.quantization(operation.input(position)) for position in (0, 1))
+    result = operation.output_quantization()
+    factor = multipliers.mul_factor(a.scale, b.scale, result.scale)
+    multiplier, shift = operation.multiplier(factor)
+    minimum, maximum = operation.clamp(result)
+    arithmetic = MulArithmetic(
+        zero_points=(a.zero_point, b.zero_point),
+        multiplier=multiplier,
+        shift=shift,
+        output_zero_point=result.zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
+    return Mapped("mul", Mul(), arithmetic, (operation.operand(0), operation.operand(1)))
+
+
+def _average_pool2d(operation: Operation) -> Mapped:
+    window = _pool_window(operation)
+    return _pool(operation, "average_pool2d", AveragePool2d(window))
+
+
+def _max_pool2d(operation: Operation) -> Mapped:
+    return _pool(operation, "max_pool2d", MaxPool2d(_pool_window(operation)))
+
+
+def _pool_window(operation: Operation) -> Window:
+    operation.require(inputs=(1,))
+    kernel = operation.option("FilterHeight"), operation.option("FilterWidth")
+    for size, taps in zip(operation.map_shape(), kernel, strict=False):
+        if taps > 2 * size:
+            raise operation.fail(f"a window of {taps} over {size} inputs; use at most {2 * size}")
+    return operation.window(*kernel, dilated=False)
+
+
+def _pool(operation: Operation, op: str, attributes: object) -> Mapped:
+    quantization = operation.shared_quantization()
+    minimum, maximum = operation.clamp(quantization)
+    arithmetic = PoolArithmetic(quantization.zero_point, minimum, maximum)
+    return Mapped(op, attributes, arithmetic, (operation.activation(0),))
+
+
+def _mean(operation: Operation) -> Mapped:
+    operation.require(inputs=(2,))
+    axes = _axes(operation, len(operation.input(0).shape))
+    if axes[0] == 0 or axes != tuple(range(axes[0], axes[-1] + 1)):
+        raise operation.unsupported(f"a mean over axes {axes}; use adjacent axes, as H and W")
+    x, result = operation.activation(0), operation.output_quantization()
+    source = operation.quantization(x.tensor)
+    multiplier, shift = operation.multiplier(multipliers.rescale_factor(source.scale, result.scale))
+    arithmetic = MeanArithmetic(
+        multiplier=multiplier,
+        shift=shift,
+        input_zero_point=source.zero_point,
+        output_zero_point=result.zero_point,
+    )
+    attributes = Mean(axes=axes, keep_dims=bool(operation.option("KeepDims")))
+    return Mapped("mean", attributes, arithmetic, (x,))
+
+
+def _axes(operation: Operation, rank: int) -> tuple[int, ...]:
+    values = operation.integers(1).reshape(-1)
+    if values.size == 0 or values.size > 8 or values.min() < -rank or values.max() >= rank:
+        raise operation.fail(f"its axes do not fit an input of rank {rank}")
+    return tuple(sorted({int(axis) % rank for axis in values}))
+
+
+def _pad(operation: Operation) -> Mapped:
+    operation.require(inputs=(2,))
+    return _padded(operation, operation.shared_quantization().zero_point)
+
+
+def _pad_with_value(operation: Operation) -> Mapped:
+    operation.require(inputs=(3,))
+    quantization = operation.shared_quantization()
+    value = operation.input(2)
+    if value.data is None or value.data.size != 1:
+        raise operation.unsupported("the padding value must be one constant")
+    if operation.quantization(value) != quantization:
+        raise operation.unsupported("the padding value must share the input's scale and zero point")
+    return _padded(operation, int(value.data.reshape(())))
+
+
+def _padded(operation: Operation, value: int) -> Mapped:
+    shape = operation.input(0).shape
+    paddings = operation.integers(1)
+    if paddings.shape != (len(shape), 2):
+        raise operation.fail(
+            f"paddings of shape {paddings.shape} for an input of rank {len(shape)}"
+        )
+    if paddings.min() < 0 or paddings.max() > MAX_ELEMENTS:
+        raise operation.fail("a padding is negative or overflows 32 bits")
+    if len(shape) > 4 or paddings[0].any():
+        raise operation.unsupported(f"padding of the batch or of rank {len(shape)}; pad H, W and C")
+    before = tuple(int(count) for count in paddings[:, 0])
+    after = tuple(int(count) for count in paddings[:, 1])
+    return Mapped("pad", Pad(before, after), PadArithmetic(value), (operation.activation(0),))
+
+
+def _reshape(operation: Operation) -> Mapped:
+    """RESHAPE, SQUEEZE, EXPAND_DIMS: the file declares the shape of the result."""
+    operation.require(inputs=(1, 2))
+    operation.shared_quantization()
+    source, target = operation.input(0).shape, operation.output.shape
+    if math.prod(source) != math.prod(target):
+        raise operation.fail(f"shape {source} cannot become {target}; the sizes differ")
+    return Mapped("reshape", Reshape(target), ReshapeArithmetic(), (operation.activation(0),))
+
+
+def _transpose(operation: Operation) -> Mapped:
+    operation.require(inputs=(2,))
+    operation.shared_quantization()
+    values = operation.integers(1).reshape(-1)
+    rank = len(operation.input(0).shape)
+    if values.size != rank or sorted(values.tolist()) != list(range(rank)):
+        raise operation.fail(f"its permutation does not fit an input of rank {rank}")
+    permutation = tuple(int(axis) for axis in values)
+    if permutation[0] != 0:
+        raise operation.unsupported(f"permutation {permutation} moves the batch; keep it first")
+    attributes = Transpose(permutation)
+    return Mapped("transpose", attributes, TransposeArithmetic(), (operation.activation(0),))
+
+
+def _softmax(operation: Operation) -> Mapped:
+    operation.require(inputs=(1,))
+    x, result = operation.activation(0), operation.output_quantization()
+    if (result.scale, result.zero_point) != (SOFTMAX_SCALE, SOFTMAX_ZERO_POINT):
+        raise operation.unsupported(
+            f"output scale {result.scale:.9g} and zero point {result.zero_point};"
+            f" use 1/256 and {SOFTMAX_ZERO_POINT}"
+        )
+    beta = float(operation.option("Beta"))
+    if not (math.isfinite(beta) and beta > 0):
+        raise operation.fail(f"beta {beta} is not finite and > 0")
+    scale = operation.quantization(x.tensor).scale
+    if beta * scale * 2.0**26 <= 1.0:
+        raise operation.fail(
+            f"beta {beta} times scale {scale:.9g} is too small for TFLite's softmax"
+        )
+    multiplier, shift, diff_min = multipliers.softmax_parameters(beta, scale)
+    return Mapped("softmax", Softmax(beta), SoftmaxArithmetic(multiplier, shift, diff_min), (x,))
+
+
+def _relu(minimum: float, maximum: float | None) -> Callable[[Operation], Mapped]:
+    """RELU, RELU6 and RELU_N1_TO_1: a rescale whose factor is float32."""
+
+    def mapping(operation: Operation) -> Mapped:
+        return _requantize(operation, Requantize(minimum, maximum), factor=multipliers.relu_factor)
+
+    return mapping
+
+
+def _quantize(operation: Operation) -> Mapped:
+    """QUANTIZE from int8 to int8; those at the borders of the model never come here."""
+    return _requantize(operation, Requantize(None, None), factor=multipliers.rescale_factor)
+
+
+def _requantize(
+    operation: Operation, attributes: Requantize, *, factor: Callable[[float, float], float]
+) -> Mapped:
+    operation.require(inputs=(1,))
+    x, result = operation.activation(0), operation.output_quantization()
+    source = operation.quantization(x.tensor)
+    multiplier, shift = operation.multiplier(factor(source.scale, result.scale))
+    minimum, maximum = integer_range(attributes.minimum, attributes.maximum, result)
+    arithmetic = RequantizeArithmetic(
+        input_zero_point=source.zero_point,
+        output_zero_point=result.zero_point,
+        multiplier=multiplier,
+        shift=shift,
+        minimum=minimum,
+        maximum=maximum,
+    )
+    return Mapped("requantize", attributes, arithmetic, (x,))
+
+
+def _dequantize(operation: Operation) -> Mapped:
+    raise operation.unsupported(
+        "it leaves int8 inside the model; DEQUANTIZE is supported at the outputs only"
+    )
+
+
+MAPPINGS: Mapping[str, Callable[[Operation], Mapped]] = {
+    "ADD": _add,
+    "AVERAGE_POOL_2D": _average_pool2d,
+    "CONV_2D": conv2d,
+    "DEPTHWISE_CONV_2D": depthwise_conv2d,
+    "DEQUANTIZE": _dequantize,
+    "EXPAND_DIMS": _reshape,
+    "FULLY_CONNECTED": fully_connected,
+    "MAX_POOL_2D": _max_pool2d,
+    "MEAN": _mean,
+    "MUL": _mul,
+    "PAD": _pad,
+    "PADV2": _pad_with_value,
+    "QUANTIZE": _quantize,
+    "RELU": _relu(0.0, None),
+    "RELU6": _relu(0.0, 6.0),
+    "RELU_N1_TO_1": _relu(-1.0, 1.0),
+    "RESHAPE": _reshape,
+    "SOFTMAX": _softmax,
+    "SQUEEZE": _reshape,
+    "TRANSPOSE": _transpose,
+}

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One operator of a TFLite file with its tensors: the checked questions that mappings ask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgekit.arith import quantize_multiplier
+from edgekit.converters.tflite_multipliers import quantized_bound
+from edgekit.converters.tflite_reader import OperatorRecord, TensorRecord
+from edgekit.errors import BadInputError, UnsupportedError
+from edgekit.ir import INTEGER_RANGE, MAX_ELEMENTS, Array, Quantization
+from edgekit.window import Axis, Window, same_padding
+
+INT8_MIN, INT8_MAX = INTEGER_RANGE["int8"]
+SAME, VALID = 0, 1
+FUSED_ACTIVATIONS: dict[int, tuple[str, float | None, float | None]] = {
+    0: ("NONE", None, None),
+    1: ("RELU", 0.0, None),
+    2: ("RELU_N1_TO_1", -1.0, 1.0),
+    3: ("RELU6", 0.0, 6.0),
+}
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor that a node reads; constants carry a quantization only where the node needs it."""
+
+    tensor: TensorRecord
+    quantization: Quantization | None
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """The node that an operator becomes."""
+
+    op: str
+    attributes: Any
+    arithmetic: Any
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operator call with its tensors; an optional input that is not there is None."""
+
+    record: OperatorRecord
+    inputs: tuple[TensorRecord | None, ...]
+    outputs: tuple[TensorRecord, ...]
+
+    def __str__(self) -> str:
+        source = self.outputs[0].name if self.outputs else f"operator {self.record.index}"
+        return f"{self.record.name} '{source}'"
+
+    def fail(self, fact: str) -> BadInputError:
+        return BadInputError(f"{self}: {fact}")
+
+    def unsupported(self, fact: str) -> UnsupportedError:
+        return UnsupportedError(f"{self}: {fact}")
+
+    @property
+    def output(self) -> TensorRecord:
+        return self.outputs[0]
+
+    def option(self, name: str) -> Any:
+        return self.record.options[name]
+
+    def require(self, *, inputs: Sequence[int]) -> None:
+        """Check the number of inputs (one of ``inputs``) and that there is one output."""
+        if len(self.inputs) not in inputs or len(self.outputs) != 1:
+            expected = " or ".join(str(count) for count in inputs)
+            raise self.fail(
+                f"it has {len(self.inputs)} inputs and {len(self.outputs)} outputs;"
+                f" it must have {expected} and 1"
+            )
+
+    def input(self, position: int) -> TensorRecord:
+        """The tensor of a mandatory input."""
+        tensor = self.inputs[position]
+        if tensor is None:
+            raise self.fail(f"input {position} is missing")
+        return tensor
+
+    def operand(self, position: int) -> Operand:
+        """An int8 input, constant or not, with its scale and zero point."""
+        tensor = self.input(position)
+        return Operand(tensor, self.quantization(tensor))
+
+    def activation(self, position: int) -> Operand:
+        """An int8 input that must be computed by the model."""
+        operand = self.operand(position)
+        if operand.tensor.data is not None:
+            raise self.unsupported(f"input {position} is a constant; fold it before the export")
+        return operand
+
+    def output_quantization(self) -> Quantization:
+        return self.quantization(self.output)
+
+    def shared_quantization(self) -> Quantization:
+        """The quantization of the output, which must be that of the first input."""
+        source, result = self.quantization(self.input(0)), self.output_quantization()
+        if source != result:
+            raise self.unsupported(
+                f"its input has scale {source.scale:.9g} and zero point {source.zero_point} but its"
+                f" output {result.scale:.9g} and {result.zero_point}; they must be the same"
+            )
+        return result
+
+    def quantization(self, tensor: TensorRecord) -> Quantization:
+        """The per-tensor quantization of an int8 tensor."""
+        if tensor.type != "INT8":
+            raise self.unsupported(
+                f"{tensor} is {tensor.type}; only INT8 is supported, quantize the whole model to it"
+            )
+        if len(tensor.scales) != 1:
+            raise self.fail(f"{tensor} has {len(tensor.scales)} scales; it must have one")
+        return Quantization(*self._checked_scale(tensor, 0))
+
+    def weight_scales(self, tensor: TensorRecord, *, axis: int) -> tuple[float, ...]:
+        """The scale of every channel of int8 weights; all zero points must be 0."""
+        if tensor.type != "INT8":
+            raise self.unsupported(
+                f"the weights {tensor} are {tensor.type}; only INT8 is supported"
+            )
+        channels = tensor.shape[axis]
+        count = len(tensor.scales)
+        if count not in (1, channels):
+            raise self.fail(f"{tensor} has {count} scales; it must have 1 or {channels}")
+        if count > 1 and tensor.channel_axis != axis:
+            raise self.fail(f"{tensor} has scales along axis {tensor.channel_axis}, not {axis}")
+        pairs = [self._checked_scale(tensor, i) for i in range(count)]
+        if any(zero_point for _, zero_point in pairs):
+            raise self.unsupported(
+                f"{tensor} has a zero point that is not 0; weights are symmetric"
+            )
+        scales = tuple(scale for scale, _ in pairs)
+        return scales if count == channels else scales * channels
+
+    def _checked_scale(self, tensor: TensorRecord, position: int) -> tuple[float, int]:
+        scale, zero_point = tensor.scales[position], tensor.zero_points[position]
+        if not (math.isfinite(scale) and scale > 0):
+            raise self.fail(f"{tensor}: scale {scale} is not finite and > 0")
+        if not INT8_MIN <= zero_point <= INT8_MAX:
+            raise self.fail(f"{tensor}: zero point {zero_point} is outside int8")
+        return scale, zero_point
+
+    def weights(self, position: int, *, rank: int) -> TensorRecord:
+        """Constant weights of a given rank."""
+        tensor = self.input(position)
+        if tensor.data is None:
+            raise self.unsupported(f"the weights {tensor} are not constant")
+        if len(tensor.shape) != rank or 0 in tensor.shape:
+            raise self.fail(
+                f"the weights {tensor} have shape {tensor.shape}; rank {rank} is needed"
+            )
+        return tensor
+
+    def integers(self, position: int) -> Array:
+        """A constant input of indices or sizes, as int64."""
+        tensor = self.input(position)
+        if tensor.data is None:
+            raise self.unsupported(f"input {position} ({tensor}) must be a constant")
+        if tensor.type not in ("INT32", "INT64"):
+            raise self.fail(f"input {position} ({tensor}) is {tensor.type}; it must be INT32")
+        return tensor.data.astype(np.int64)
+
+    def map_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the first input, which must be an NHWC map of batch 1."""
+        shape = self.input(0).shape
+        if len(shape) != 4 or shape[0] != 1:
+            raise self.unsupported(f"its input has shape {shape}; it must be (1, H, W, C)")
+        return shape[1], shape[2], shape[3]
+
+    def window(self, kernel_height: int, kernel_width: int, *, dilated: bool) -> Window:
+        """The window of a convolution or pooling from its strides, dilations and padding."""
+        height, width, channels = self.map_shape()
+        rows = self._axis("H", height, kernel_height, dilated)
+        columns = self._axis("W", width, kernel_width, dilated)
+        padded = (height + rows.pad_before + rows.pad_after) * channels
+        if padded * (width + columns.pad_before + columns.pad_after) > MAX_ELEMENTS:
+            raise self.fail("the padded input overflows 32 bits")
+        return Window(rows, columns)
+
+    def _axis(self, letter: str, size: int, kernel: int, dilated: bool) -> Axis:
+        stride = self.option(f"Stride{letter}")
+        dilation = self.option(f"Dilation{letter}Factor") if dilated else 1
+        for label, value in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
+            if not 1 <= value <= MAX_ELEMENTS:
+                raise self.fail(f"{label} {value} along {letter} must be at least 1")
+        padding = self.option("Padding")
+        if padding == SAME:
+            axis = same_padding(size, kernel, stride, dilation)
+        elif padding == VALID:
+            axis = Axis(kernel, stride, dilation)
+        else:
+            raise self.fail(f"padding {padding} is neither SAME nor VALID")
+        if (problem := axis.problem(size)) is not None:
+            raise self.fail(f"along {letter}, {problem}")
+        return axis
+
+    def clamp(self, quantization: Quantization) -> tuple[int, int]:
+        """The integer range of the output behind the fused activation."""
+        code = self.option("FusedActivationFunction")
+        if code not in FUSED_ACTIVATIONS:
+            names = ", ".join(name for name, _, _ in FUSED_ACTIVATIONS.values())
+            raise self.unsupported(f"fused activation {code} is not supported; use {names}")
+        _, minimum, maximum = FUSED_ACTIVATIONS[code]
+        return integer_range(minimum, maximum, quantization)
+
+    def multiplier(self, factor: float) -> tuple[int, int]:
+        """(multiplier, shift) of a factor."""
+        if not math.isfinite(factor):
+            raise self.fail("its scales are so far apart that their ratio overflows")
+        return quantize_multiplier(factor)
+
+
+def integer_range(
+    minimum: float | None, maximum: float | None, quantization: Quantization
+) -> tuple[int, int]:
+    """int8's range cut to a float one; TFLite saturates bounds that lie outside."""
+    low, high = INT8_MIN, INT8_MAX
+    if minimum is not None:
+        bound = quantized_bound(minimum, quantization.scale, quantization.zero_point)
+        low = min(max(low, bound), high)
+    if maximum is not None:
+        bound = quantized_bound(maximum, quantization.scale, quantization.zero_point)
+        high = max(min(high, bound), INT8_MIN)
+    return low, max(low, high)

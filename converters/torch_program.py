@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The walk over an exported ATen graph: boundary, constants, and a mapping for every call."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgekit.converters.torch_builder import (
+    Activation,
+    GraphBuilder,
+    Parameter,
+    RefusalError,
+    TorchCall,
+    check_size,
+)
+from edgekit.converters.torch_mapping import MAPPERS, NEAREST
+from edgekit.errors import BadInputError, UnsupportedError
+from edgekit.ir import Graph, Port, Shape
+
+FOLDABLE = frozenset(
+    {
+        *("add", "sub", "rsub", "mul", "div", "neg", "abs", "sqrt", "rsqrt", "reciprocal", "pow"),
+        *("exp", "clamp", "mean", "sum", "full", "ones", "zeros", "arange", "slice", "select"),
+        *("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"),
+        *("permute", "transpose", "t", "expand", "clone", "contiguous", "alias", "detach"),
+        *("lift_fresh_copy", "to", "_to_copy"),
+    }
+)
+"""Pure ATen operators that are computed at import where all their inputs are constants."""
+MAX_FOLDED_ELEMENTS = 2**26
+
+
+class ProgramReader:
+    """One walk over an exported graph. Values are tensors (constants), Activations or tuples."""
+
+    def __init__(self, torch: Any, program: Any, name: str) -> None:
+        self.torch, self.program, self.name = torch, program, name
+        self.builder = GraphBuilder()
+        self.values: dict[Any, Any] = {}
+        self.names: dict[int, str] = {}
+        self.problems: list[str] = []
+        self.inputs: list[Port] = []
+
+    def run(self) -> Graph:
+        self._read_inputs()
+        for node in self.program.graph.nodes:
+            if node.op == "call_function":
+                self._read_call(node)
+            elif node.op not in ("placeholder", "output"):
+                self.problems.append(f"{node.op} '{node.name}': not supported in an exported graph")
+        outputs = self._read_outputs()
+        if self.problems:
+            raise UnsupportedError(*dict.fromkeys(self.problems))
+        builder = self.builder
+        graph = Graph(
+            builder.tensors, tuple(builder.nodes), tuple(self.inputs), outputs, name=self.name
+        )
+        return graph.with_nodes(graph.nodes, graph.tensors.values()).verify()
+
+    def _read_inputs(self) -> None:
+        placeholders = [node for node in self.program.graph.nodes if node.op == "placeholder"]
+        specs = self.program.graph_signature.input_specs
+        state = {**self.program.state_dict, **self.program.constants}
+        for node, spec in zip(placeholders, specs, strict=True):
+            if spec.kind.name == "USER_INPUT":
+                self._read_user_input(node)
+            elif spec.target in state:
+                self.values[node] = state[spec.target]
+                self.names[id(state[spec.target])] = spec.target
+            else:
+                self.problems.append(f"input '{node.name}': {spec.kind.name} is not supported")
+
+    def _read_user_input(self, node: Any) -> None:
+        fake = node.meta.get("val")
+        if not isinstance(fake, self.torch.Tensor):
+            self.values[node] = fake  # a number or None that was traced as a constant
+            return
+        if fake.dtype != self.torch.float32:
+            dtype = str(fake.dtype).removeprefix("torch.")
+            raise BadInputError(f"input '{node.name}': it is {dtype}; export with float32 inputs")
+        shape = _static_shape(fake)
+        if shape is None or len(shape) < 2 or shape[0] != 1:
+            given = tuple(str(size) for size in fake.shape)
+            raise BadInputError(
+                f"input '{node.name}': shape ({', '.join(given)}); export with a fixed batch of 1"
+            )
+        if len(shape) > 4:
+            raise UnsupportedError(f"input '{node.name}': rank {len(shape)}; up to 4 is supported")
+        value = self.builder.placeholder(node.name, shape)
+        layout = "NCHW" if len(shape) == 4 else ""
+        self.inputs.append(Port(node.name, value.tensor, shape, layout))
+        self.values[node] = value
+
+    def _read_outputs(self) -> tuple[Port, ...]:
+        (node,) = (node for node in self.program.graph.nodes if node.op == "output")
+        specs = self.program.graph_signature.output_specs
+        mutated = [spec.target for spec in specs if spec.kind.name != "USER_OUTPUT"]
+        if mutated and not self.problems:
+            self.problems.append(
+                f"buffer '{mutated[0]}': the module changes its state in forward; "
+                "a model has none: return it as an output"
+            )
+        results = [
+            result
+            for result, spec in zip(node.args[0], specs, strict=True)
+            if spec.kind.name == "USER_OUTPUT"
+        ]
+        ports = []
+        for position, result in enumerate(results):
+            value = self.values.get(result) if isinstance(result, self.torch.fx.Node) else result
+            name = "output" if len(results) == 1 else f"output_{position}"
+            if isinstance(value, Activation):
+                layout = "NCHW" if len(value.shape) == 4 else ""
+                ports.append(Port(name, value.tensor, value.shape, layout))
+            elif value is not None:
+                self.problems.append(f"output '{name}': it does not depend on the input; remove it")
+        return tuple(ports)
+
+    def _read_call(self, node: Any) -> None:
+        if node.target is operator.getitem:
+            self._read_item(node)
+            return
+        op = getattr(node.target, "_schema", None)
+        label = op.name.removeprefix("aten::") if op is not None else str(node.target)
+        source = _module_path(node)
+        self.builder.begin(name=node.name, source=source)
+        try:
+            self.values[node] = self._mapped(node, label)
+        except RefusalError as refusal:
+            self.problems.append(f"{label} '{source or node.name}': {refusal}")
+            self.values[node] = self._unknown(node)
+
+    def _read_item(self, node: Any) -> None:
+        value, position = self.values.get(node.args[0]), node.args[1]
+        if isinstance(value, tuple | list) and -len(value) <= position < len(value):
+            self.values[node] = value[position]
+            return
+        source = _module_path(node) or node.name
+        self.problems.append(f"getitem '{source}': only the first result is supported")
+        self.values[node] = self._unknown(node)
+
+    def _unknown(self, node: Any) -> Any:
+        """A stand-in for the result of a refused call, so that the walk can go on."""
+        fake = node.meta.get("val")
+        if isinstance(fake, self.torch.Tensor) and (shape := _static_shape(fake)) is not None:
+            return self.builder.placeholder(f"{node.name}?", shape)
+        if isinstance(fake, tuple | list):
+            shapes = [_static_shape(f) if hasattr(f, "shape") else None for f in fake]
+            return tuple(
+                self.builder.placeholder(f"{node.name}?{i}", shape if shape is not None else (1,))
+                for i, shape in enumerate(shapes)
+            )
+        return None
+
+    def _mapped(self, node: Any, label: str) -> Any:
+        fake = node.meta.get("val")
+        if fake is None and not node.users:
+            return None  # an assertion about metadata
+        arguments = self._arguments(node)
+        tensors = [v for v in _flatten(arguments.values()) if isinstance(v, self.torch.Tensor)]
+        if not any(isinstance(v, Activation) for v in _flatten(arguments.values())):
+            return self._folded(node, label, tensors)
+        if label not in MAPPERS:
+            nearest = NEAREST.get(label)
+            raise RefusalError(
+                f"not supported; use {nearest}"
+                if nearest
+                else "not supported; see `edgekit ops` for what is"
+            )
+        first = fake[0] if isinstance(fake, tuple | list) else fake
+        if first.dtype != self.torch.float32:
+            raise RefusalError(f"its result is {first.dtype}; only float32 is supported")
+        shape = _static_shape(first)
+        if shape is None:
+            raise RefusalError("its shape is dynamic; export at batch 1 without dynamic_shapes")
+        check_size(shape)
+        if len(shape) == 4 and shape[0] != 1:
+            raise RefusalError(f"its result has shape {shape}; the first dimension must be 1")
+        arguments = {name: self._as_value(value) for name, value in arguments.items()}
+        value = MAPPERS[label](TorchCall(self.builder, label, arguments, shape))
+        return (value,) if isinstance(fake, tuple | list) else value
+
+    def _arguments(self, node: Any) -> dict[str, Any]:
+        """The arguments by the schema's names, defaults filled in, nodes replaced by values."""
+        schema = getattr(node.target, "_schema", None)
+        if schema is None:
+            raise RefusalError("not supported; write the module with torch.nn layers")
+        found: dict[str, Any] = {}
+        for position, argument in enumerate(schema.arguments):
+            if position < len(node.args):
+                value = node.args[position]
+            elif argument.name in node.kwargs:
+                value = node.kwargs[argument.name]
+            else:
+                value = argument.default_value
+            found[argument.name] = self._resolve(value)
+        return found
+
+    def _resolve(self, value: Any) -> Any:
+        if isinstance(value, self.torch.fx.Node):
+            return self.values.get(value)
+        if isinstance(value, list | tuple):
+            return [self._resolve(item) for item in value]
+        return value
+
+    def _as_value(self, value: Any) -> Any:
+        if isinstance(value, self.torch.Tensor):
+            array = np.array(value.detach().cpu().to(self.torch.float64).numpy(), np.float32)
+            if not np.isfinite(array).all():
+                raise BadInputError(f"parameter '{self._name_of(value)}': it holds NaN or Inf")
+            return Parameter(self._name_of(value), array)
+        return str(value) if isinstance(value, self.torch.dtype) else value
+
+    def _name_of(self, tensor: Any) -> str:
+        return self.names.get(id(tensor), f"{self.builder.name}/folded")
+
+    def _folded(self, node: Any, label: str, tensors: Sequence[Any]) -> Any:
+        """The result of a call on constants, computed by PyTorch itself."""
+        fake = node.meta.get("val")
+        if label not in FOLDABLE or not isinstance(fake, self.torch.Tensor):
+            raise RefusalError("it is computed from constants only; precompute it in the module")
+        shape = _static_shape(fake)
+        if shape is None or int(np.prod(shape, dtype=np.int64)) > MAX_FOLDED_ELEMENTS:
+            raise RefusalError(f"a constant of shape {shape} is too large")
+        arguments = [self._resolve(value) for value in node.args]
+        keywords = {name: self._resolve(value) for name, value in node.kwargs.items()}
+        result = node.target(*arguments, **keywords)
+        if len(tensors) == 1 and label in ("permute", "t", "transpose", "clone", "detach", "view"):
+            self.names[id(result)] = self._name_of(tensors[0])
+        return result
+
+
+def _flatten(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _flatten(value)
+        else:
+            yield value
+
+
+def _static_shape(fake: Any) -> Shape | None:
+    if not all(isinstance(size, int) for size in fake.shape):
+        return None
+    return tuple(int(size) for size in fake.shape)
+
+
+def _module_path(node: Any) -> str:
+    """The path of the innermost module, as 'features/0/conv'."""
+    stack = node.meta.get("nn_module_stack")
+    if not stack:
+        return ""
+    path = str(list(stack.values())[-1][0])
+    return path.replace(".", "/")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""edgekit: convolutional networks on microcontrollers, bit-exact from Python to the board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from edgekit.artifact import Artifact
+
+__all__ = ["__version__", "convert"]
+
+
+def convert(
+    model: Any,
+    example_inputs: Any = None,
+    *,
+    calibration: Iterable[Any] | str | Path | None = None,
+    target: str = "cortex-m4",
+    max_ram: int | str | None = None,
+    name: str = "model",
+    kernels: str = "auto",
+) -> Artifact:
+    """Convert a network for a target; the result runs, validates and saves itself.
+
+    Args:
+        model: a ``torch.nn.Module`` (with ``example_inputs``, a tensor or a tuple of them at batch
+            1), or the path of a ``.tflite`` or ``.pt2`` file, or ``file.py:function``.
+        calibration: samples for post-training quantization: a path as for ``--calib``, or an
+            iterable of inputs (a tensor or a tuple per sample, batch 1, in the model's own layout).
+            Without it the ranges come from seeded noise, with a warning.
+        target: a core or board (``edgekit targets``), or the path of a target's .toml file.
+        max_ram: bytes that arena, input and output may take together, as a number or "64K".
+        name: prefix of the generated C.
+        kernels: "auto", or "reference" for the plain C kernels.
+
+    Raises:
+        EdgekitError: its subclasses in :mod:`edgekit.errors` say what is wrong.
+    """
+    from edgekit.api import convert_to_artifact
+
+    return convert_to_artifact(
+        model,
+        example_inputs,
+        calibration=calibration,
+        target=target,
+        max_ram=max_ram,
+        name=name,
+        kernels=kernels,
+    )

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``edgekit.convert``: from a module or a model file to an Artifact."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.artifact import Artifact
+from edgekit.converters.load import Imported, load_model
+from edgekit.converters.samples import load_samples
+from edgekit.errors import BadInputError
+from edgekit.ir import Array, Graph
+from edgekit.pipeline import ConvertOptions, convert_model, to_integers
+from edgekit.target import load_target
+
+_UNITS = {"": 1, "K": 1024, "M": 1024 * 1024}
+
+
+def parse_bytes(size: int | str) -> int:
+    """Bytes of "65536", "64K" (KiB) or "1M" (MiB).
+
+    Raises:
+        BadInputError: it is not a size.
+    """
+    match = re.fullmatch(r"([0-9]+)([KM]?)(?:i?B)?", str(size).strip(), re.IGNORECASE)
+    if match is None or int(match[1]) == 0:
+        raise BadInputError(f"size '{size}': give a number of bytes such as 65536 or 64K")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def convert_to_artifact(
+    model: Any,
+    example_inputs: Any,
+    *,
+    calibration: Iterable[Any] | str | Path | None,
+    target: str,
+    max_ram: int | str | None,
+    name: str,
+    kernels: str,
+) -> Artifact:
+    """What :func:`edgekit.convert` does, once it is called."""
+    imported = _import(model, example_inputs)
+    options = ConvertOptions(
+        target=load_target(target),
+        name=name,
+        kernels=kernels,
+        max_ram_bytes=None if max_ram is None else parse_bytes(max_ram),
+    )
+    integers = to_integers(imported, _samples(imported.graph, calibration), warn=_warn)
+    return Artifact(convert_model(integers, options))
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
+
+
+def _import(model: Any, example_inputs: Any) -> Imported:
+    if isinstance(model, str | Path):
+        if example_inputs is not None:
+            raise BadInputError(f"{model}: example_inputs go with a torch.nn.Module, not a file")
+        return load_model(str(model))
+    if example_inputs is None:
+        raise BadInputError("example_inputs: give a tensor, or a tuple of them, for the module")
+    from edgekit.converters.from_torch import import_torch_module
+
+    return Imported(import_torch_module(model, example_inputs))
+
+
+def _samples(
+    graph: Graph, calibration: Iterable[Any] | str | Path | None
+) -> Iterable[tuple[Array, ...]] | None:
+    if calibration is None:
+        return None
+    if isinstance(calibration, str | Path):
+        return load_samples(str(calibration), graph)
+    return _samples_of_iterable(graph, calibration)
+
+
+def _samples_of_iterable(graph: Graph, items: Iterable[Any]) -> Iterator[tuple[Array, ...]]:
+    """Each item is a tensor, an array or a tuple of them in the layout of the source."""
+    for number, item in enumerate(items):
+        values = item if isinstance(item, tuple | list) else (item,)
+        arrays = [np.asarray(value, np.float32) for value in values]
+        if len(arrays) != len(graph.inputs):
+            raise BadInputError(
+                f"calibration sample {number}: {len(arrays)} inputs; "
+                f"the model takes {len(graph.inputs)}"
+            )
+        sample = []
+        for port, array in zip(graph.inputs, arrays, strict=True):
+            if array.shape != port.source_shape:
+                raise BadInputError(
+                    f"calibration sample {number}: input '{port.name}' has shape {array.shape}; "
+                    f"it must be {port.source_shape}"
+                )
+            nhwc = array.transpose(0, 2, 3, 1) if port.layout == "NCHW" else array
+            sample.append(np.ascontiguousarray(nhwc).reshape(graph.tensors[port.tensor].shape))
+        yield tuple(sample)

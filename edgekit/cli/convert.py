@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""edgekit convert: write the C project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from edgekit.cli.console import kib, print_table, progress, warn
+from edgekit.cli.options import Calibration, Model, TargetName
+
+
+def convert(
+    model: Model,
+    target: TargetName,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="DIR", help="Folder to write; replaced if edgekit wrote it."),
+    ],
+    calib: Calibration = None,
+    max_ram: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="BYTES", help="RAM for arena, input and output: 65536 or 64K."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Prefix of the generated C.")] = "model",
+    kernels: Annotated[
+        str, typer.Option(help="auto: the fastest of the target; reference: plain C.")
+    ] = "auto",
+) -> None:
+    """Turn a network into a self-contained C project for TARGET.
+
+    Writes DIR with model.h, model.c, the runtime files that it uses, manifest.json and the integer
+    reference. Nothing is written unless the whole conversion succeeds.
+
+    Example: edgekit convert net.tflite -t cortex-m4 -o out --max-ram 64K
+    """
+    from edgekit.api import parse_bytes
+    from edgekit.artifact import write_project
+    from edgekit.converters.load import load_model
+    from edgekit.converters.samples import load_samples
+    from edgekit.errors import BadInputError
+    from edgekit.pipeline import ConvertOptions, convert_model, to_integers
+    from edgekit.target import load_target
+
+    if kernels not in ("auto", "reference"):
+        raise BadInputError(f"--kernels {kernels}: use auto or reference")
+    options = ConvertOptions(
+        target=load_target(target),
+        name=name,
+        kernels=kernels,
+        max_ram_bytes=None if max_ram is None else parse_bytes(max_ram),
+    )
+    with progress("convert") as show:
+        show("import")
+        imported = load_model(model)
+        samples = None if calib is None else load_samples(calib, imported.graph)
+        integers = to_integers(imported, samples, progress=show, warn=warn)
+        sources = convert_model(integers, options, progress=show)
+        write_project(sources, output)
+    manifest = sources.manifest
+    print_table(
+        f"{output} for {manifest.target}",
+        ["figure", "value"],
+        [
+            ["arena", kib(manifest.arena_bytes)],
+            ["arena, lower bound", kib(manifest.arena_lower_bound_bytes)],
+            ["RAM with input and output", kib(manifest.ram_bytes)],
+            ["stack, static bound", kib(manifest.stack_bytes)],
+            ["flash, weights and tables", kib(manifest.flash_bytes)],
+            ["MACs", f"{manifest.macs_executed:,}"],
+        ],
+    )

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract between operators and C kernels: what a kernel accepts, packs, reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from edgekit.ir import Array, Call
+from edgekit.layout import NHWC, Layout
+
+CValue = int | str | Array
+"""A member of a layer struct: a number, the name of an enum constant, or a table."""
+
+
+@dataclass(frozen=True, eq=False)
+class CStruct:
+    """The constant layer struct that a kernel is called with.
+
+    ``members`` are the C members by name, in any order; a numpy array becomes a static table of
+    its element type and the member points at it.
+    """
+
+    type: str
+    members: Mapping[str, CValue]
+
+
+@dataclass(frozen=True)
+class WriteBehind:
+    """How far a kernel has read when it writes, so that its output may overtake a dead input.
+
+    grain: pixels (or elements of an element-wise kernel) that are processed together, or None: a
+    whole output row, and every input row that the row's own call needs must survive it.
+    buffered: the inputs of a grain are consumed before its outputs are written.
+    """
+
+    grain: int | None = None
+    buffered: bool = False
+
+
+BY_ROW = WriteBehind()
+BY_ELEMENT = WriteBehind(grain=1, buffered=True)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The layouts that lowering chose for the activations of a call, and the flat view.
+
+    A flat call sees its maps as one row of height * width pixels.
+    """
+
+    inputs: tuple[Layout, ...]
+    output: Layout = NHWC
+    flat: bool = False
+
+
+def _accept_all(call: Call) -> str | None:
+    return None
+
+
+def _no_scratch(call: Call, binding: Binding) -> int:
+    return 0
+
+
+def _reads_nhwc(call: Call) -> tuple[Layout, ...]:
+    return tuple(NHWC for _ in call.activations)
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """One C function of ``runtime_c`` and what Python must know to use it.
+
+    symbol: ek_<op>_<dtype>[_<layout>]__<isa>[_<blocking>]; also the name of its .c file.
+    kind: "rows" kernels compute columns of one output row from row pointers, "map" kernels a whole
+        output (runtime_c/ek_kernel.h has both signatures).
+    pack: the layer struct with packed weights.
+    accepts: None, or the reason why the kernel cannot serve a call (its preconditions).
+    instructions: estimated instructions of one whole layer, for the choice between kernels.
+    scratch_bytes: RAM that a call needs besides its maps.
+    input_layouts: the layouts that it reads; ``writes`` are the layouts it can write.
+    needs_padding_row: rows of padding must point at real bytes of zero point; else NULL marks them.
+    write_behind: how its output may overlap a dead input; None when it may not.
+    flat: pixels are independent, so a map may be seen as one long row.
+    stack_bytes: upper bound of its stack frame and of what it calls, over all targets.
+    """
+
+    symbol: str
+    isa: str
+    kind: Literal["rows", "map"]
+    pack: Callable[[Call, Binding], CStruct]
+    instructions: Callable[[Call], float]
+    accepts: Callable[[Call], str | None] = _accept_all
+    scratch_bytes: Callable[[Call, Binding], int] = _no_scratch
+    input_layouts: Callable[[Call], tuple[Layout, ...]] = _reads_nhwc
+    writes: tuple[Literal["nhwc", "row_planar"], ...] = ("nhwc",)
+    needs_padding_row: bool = False
+    write_behind: WriteBehind | None = None
+    flat: bool = False
+    stack_bytes: int = 256
+
+    @property
+    def header(self) -> str:
+        """The header that declares the kernel and its layer struct."""
+        return self.symbol.split("__")[0] + ".h"

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What average_pool2d and max_pool2d share: integer parameters, counting of taps, edge cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgekit.ir import Array, Call, Quantization, Shape, Tensor
+from edgekit.kernel import CValue
+from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.ops._weighted import clamp_to_integers
+from edgekit.ops._windows import verify_window
+from edgekit.window import Axis, Window
+
+MAX_TAPS = 2**24 - 1
+"""An int32 holds the sum of this many int8 values."""
+
+
+@dataclass(frozen=True)
+class PoolArithmetic:
+    """Integer parameters of a pooling; input and output share scale and zero point."""
+
+    zero_point: int
+    minimum: int
+    maximum: int
+
+
+def taps_inside(axis: Axis, input_size: int) -> Array:
+    """How many taps of each window lie inside the map, int64 (output size,)."""
+    outputs = np.arange(axis.output_size(input_size), dtype=np.int64)
+    first = outputs * axis.stride - axis.pad_before
+    first_tap = np.maximum(-(first // axis.dilation), 0)
+    last_tap = np.minimum((input_size - 1 - first) // axis.dilation, axis.kernel - 1)
+    inside: Array = np.maximum(last_tap - first_tap + 1, 0)
+    return inside
+
+
+def verify_pool(call: Call) -> None:
+    """Raise BadInputError where the window does not fit or lies wholly in the padding."""
+    window: Window = call.node.attributes.window
+    verify_window(call, window)
+    _, height, width, _ = call.inputs[0].shape
+    if window.height.kernel * window.width.kernel > MAX_TAPS:
+        raise call.fail(f"the window has more than {MAX_TAPS} taps; pool in two steps")
+    for label, axis, size in (("height", window.height, height), ("width", window.width, width)):
+        if not taps_inside(axis, size).all():
+            raise call.fail(f"{label}: a window lies wholly in the padding; pad less")
+
+
+def quantize_pool(call: Call) -> Quantized:
+    """The zero point and the clamp that is fused behind the pooling."""
+    quantization = call.output.quantization
+    assert quantization is not None
+    attributes = call.node.attributes
+    low, high = clamp_to_integers(
+        attributes.activation_min, attributes.activation_max, quantization, -128, 127
+    )
+    return Quantized(PoolArithmetic(quantization.zero_point, low, high))
+
+
+def pool_shape(window: Window, shape: Shape) -> Shape:
+    """The shape rule of a pooling."""
+    _, height, width, channels = shape
+    return (1, *window.output_size(height, width), channels)
+
+
+def pool_members(call: Call) -> dict[str, CValue]:
+    """The members that the layer structs of the reference kernels share."""
+    arithmetic: PoolArithmetic = call.node.arithmetic
+    window: Window = call.node.attributes.window
+    return {
+        "input_width": call.inputs[0].shape[2],
+        "channels": call.inputs[0].shape[3],
+        "kernel_height": window.height.kernel,
+        "kernel_width": window.width.kernel,
+        "stride_width": window.width.stride,
+        "dilation_width": window.width.dilation,
+        "pad_left": window.width.pad_before,
+        "minimum": arithmetic.minimum,
+        "maximum": arithmetic.maximum,
+    }
+
+
+def pool_case(
+    operator: Operator,
+    name: str,
+    shape: tuple[int, int, int],
+    attributes: Any,
+    *,
+    zero_point: int = -11,
+    minimum: int = -128,
+    maximum: int = 127,
+    inputs: tuple[tuple[Array, ...], ...] = (),
+) -> Case:
+    """A pooling of a map (height, width, channels)."""
+    quantization = Quantization(0.05, zero_point)
+    x = Tensor("x", (1, *shape), "int8", quantization)
+    y = Tensor("y", operator.output_shape(attributes, [x.shape]), "int8", quantization)
+    graph = case_graph(
+        operator.name,
+        inputs=[x],
+        output=y,
+        attributes=attributes,
+        arithmetic=PoolArithmetic(zero_point, minimum, maximum),
+        name=name,
+    )
+    return Case(name, graph, inputs)
+
+
+def window_cases(operator: Operator, attributes: Callable[[Window], Any]) -> Iterator[Case]:
+    """The shapes and paddings that both poolings are tried on."""
+
+    def case(name: str, shape: tuple[int, int, int], height: Axis, width: Axis) -> Case:
+        return pool_case(operator, name, shape, attributes(Window(height, width)))
+
+    same = Axis(3, 1, 1, 1, 1)
+    yield case("kernel_2x2_stride_2", (6, 8, 4), Axis(2, 2), Axis(2, 2))
+    yield case("kernel_3x3_same", (5, 6, 4), same, same)
+    yield case("odd_channels", (5, 5, 3), same, same)
+    yield case("one_pixel", (1, 1, 5), same, same)
+    yield case("one_pixel_1x1_kernel", (1, 1, 5), Axis(1), Axis(1))
+    yield case("height_below_kernel", (2, 6, 4), Axis(5, 1, 1, 2, 2), same)
+    yield case("global", (5, 3, 7), Axis(5), Axis(3))
+    yield case("stride_2_asymmetric_padding", (8, 8, 4), Axis(3, 2, 1, 0, 1), Axis(3, 2, 1, 0, 1))
+    yield case("unlike_axes", (9, 7, 3), Axis(1, 2), Axis(4, 3, 1, 2, 0))
+    yield case("dropped_last_columns", (5, 8, 4), Axis(2, 2), Axis(3, 3))
+    yield case("dilation_2", (7, 6, 4), Axis(3, 1, 2, 2, 2), Axis(2, 1, 2, 0, 1))
+    yield pool_case(
+        operator,
+        "clamped_at_both_ends",
+        (4, 4, 4),
+        attributes(Window(Axis(2), Axis(2))),
+        minimum=-30,
+        maximum=40,
+    )

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fully connected: rows of K inputs times weights (N, K)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.ir import Array, Call, Shape
+from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._operator import Case, Operator, Quantized
+from edgekit.ops._weighted import (
+    BIAS,
+    INPUT,
+    WEIGHTS,
+    WeightedArithmetic,
+    common_members,
+    finish,
+    finish_float,
+    quantize_weights,
+    verify_weighted,
+)
+from edgekit.ops._weighted_cases import tie_case, weighted_case
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    """The clamp that is fused behind (None: no bound), and the shape of the output.
+
+    The last dimensions of the input flatten to rows of K elements; the output is (rows, N), or the
+    input's shape with N in place of K where ``keep_dims``.
+    """
+
+    keep_dims: bool = False
+    activation_min: float | None = None
+    activation_max: float | None = None
+
+
+def _rows(call: Call) -> int:
+    return call.inputs[INPUT].elements // call.inputs[WEIGHTS].shape[1]
+
+
+def _pack_ref(call: Call, binding: Binding) -> CStruct:
+    output_channels, input_channels = call.inputs[WEIGHTS].shape
+    return CStruct(
+        "ek_fully_connected_s8",
+        {
+            **common_members(call),
+            "rows": _rows(call),
+            "input_channels": input_channels,
+            "output_channels": output_channels,
+        },
+    )
+
+
+REF = Kernel(
+    symbol="ek_fully_connected_s8__ref",
+    isa="ref",
+    kind="map",
+    pack=_pack_ref,
+    instructions=lambda call: 6.0 * OPERATOR.macs(call),
+    stack_bytes=128,
+)
+
+
+class FullyConnectedOperator(Operator):
+    name = "fully_connected"
+    attributes = FullyConnected
+    arithmetic = WeightedArithmetic
+    kernels = (REF,)
+
+    def output_shape(self, attributes: FullyConnected, inputs: Sequence[Shape]) -> Shape:
+        channels, row_elements = inputs[WEIGHTS]
+        if attributes.keep_dims:
+            return (*inputs[INPUT][:-1], channels)
+        elements = int(np.prod(inputs[INPUT], dtype=np.int64))
+        return (elements // row_elements, channels)
+
+    def verify(self, call: Call) -> None:
+        shape = call.constant(WEIGHTS).shape
+        x = call.inputs[INPUT]
+        if len(shape) != 2:
+            raise call.fail(f"the weights have shape {shape}; it must be (outputs, inputs)")
+        if x.elements % shape[1]:
+            raise call.fail(f"an input of shape {x.shape} is no whole number of rows of {shape[1]}")
+        if call.node.attributes.keep_dims and x.shape[-1:] != shape[1:]:
+            raise call.fail(f"keep_dims needs a last dimension of {shape[1]}, not {x.shape[-1:]}")
+        verify_weighted(call, channels=shape[0])
+
+    def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
+        # float64 holds the sums exactly, as in conv2d.
+        x = inputs[INPUT].astype(np.float64) - call.node.arithmetic.input_zero_point
+        weights = inputs[WEIGHTS].astype(np.float64)
+        sums = x.reshape(-1, weights.shape[1]) @ weights.T
+        return finish(sums.astype(np.int64), call).reshape(call.output.shape)
+
+    def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
+        attributes: FullyConnected = call.node.attributes
+        # Sums in float64, so that float32 results (and scales) do not depend on the order of a BLAS.
+        weights = inputs[WEIGHTS].astype(np.float64)
+        sums = inputs[INPUT].astype(np.float64).reshape(-1, weights.shape[1]) @ weights.T
+        bias = inputs[BIAS] if len(inputs) > BIAS else None
+        activation = (attributes.activation_min, attributes.activation_max)
+        return finish_float(sums, bias, activation).reshape(call.output.shape)
+
+    def quantize(self, call: Call) -> Quantized:
+        attributes: FullyConnected = call.node.attributes
+        activation = (attributes.activation_min, attributes.activation_max)
+        return Quantized(*quantize_weights(call, channel_axis=0, activation=activation))
+
+    def macs(self, call: Call) -> int:
+        return call.inputs[INPUT].elements * call.inputs[WEIGHTS].shape[0]
+
+    def cases(self) -> Iterator[Case]:
+        yield _case("row_of_64_to_10", (1, 64), 10)
+        yield _case("odd_sizes", (1, 13), 7)
+        yield _case("one_to_one", (1, 1), 1)
+        yield _case("whole_map_as_one_row", (1, 3, 2, 5), 6, row_elements=30)
+        yield _case("pixels_as_rows", (1, 3, 2, 5), 6)
+        yield _case("keep_dims", (1, 3, 4, 8), 3, keep_dims=True)
+        yield _case("rank_3", (1, 7, 9), 4, keep_dims=True)
+        yield _case("left_shift", (1, 8), 4, shift=2)
+        yield _case("saturates_both_ends", (1, 32), 8, shift=0)
+        yield _case("clamped_at_zero_point", (1, 16), 8, minimum=-7)
+        yield _case("without_bias", (1, 16), 8, with_bias=False)
+        values = np.arange(-128, 128).astype(np.int8).reshape(256, 1)
+        weights = np.array([1, 3, 1, -1], np.int8).reshape(4, 1)
+        yield tie_case(OPERATOR, FullyConnected(), x=values[np.newaxis], weights=weights)
+
+
+def _case(
+    name: str,
+    shape: Shape,
+    channels: int,
+    *,
+    row_elements: int | None = None,
+    keep_dims: bool = False,
+    shift: int = -7,
+    minimum: int = -128,
+    with_bias: bool = True,
+) -> Case:
+    return weighted_case(
+        OPERATOR,
+        name,
+        FullyConnected(keep_dims=keep_dims),
+        input_shape=shape,
+        weights_shape=(channels, row_elements or shape[-1]),
+        channels=channels,
+        shift=shift,
+        minimum=minimum,
+        with_bias=with_bias,
+    )
+
+
+OPERATOR: FullyConnectedOperator = FullyConnectedOperator()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference/ folder: the integer model, its samples, float outputs, and the source it came from."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.errors import BadInputError
+from edgekit.ir import Array, QGraph
+from edgekit.serialize import load_qgraph, save_qgraph
+
+REFERENCE_FOLDER = "reference"
+SAMPLE_COUNT = 32
+SOURCE_TFLITE = "source.tflite"
+_SAMPLES, _FLOAT_OUTPUTS = "samples", "float_outputs"
+
+
+def reference_files(
+    graph: QGraph,
+    samples: Sequence[Sequence[Array]],
+    float_outputs: Sequence[Sequence[Array]] | None,
+    source_tflite: bytes | None,
+) -> dict[str, bytes]:
+    """File name -> content. ``samples`` and ``float_outputs`` are [sample][tensor]."""
+    files = dict(save_qgraph(graph))
+    files |= _stacks(_SAMPLES, samples)
+    if float_outputs is not None:
+        files |= _stacks(_FLOAT_OUTPUTS, float_outputs)
+    if source_tflite is not None:
+        files[SOURCE_TFLITE] = source_tflite
+    return files
+
+
+def _stacks(name: str, rows: Sequence[Sequence[Array]]) -> dict[str, bytes]:
+    """One .npy file per tensor, samples first; the format has no time stamps."""
+    files = {}
+    for index, column in enumerate(zip(*rows, strict=True)):
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, np.stack(column), version=(1, 0), allow_pickle=False)
+        files[f"{name}_{index}.npy"] = buffer.getvalue()
+    return files
+
+
+class Reference:
+    """The reference/ folder of a converted model.
+
+    Raises:
+        BadInputError: it is missing or damaged.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._folder = directory / REFERENCE_FOLDER
+        self.graph: QGraph = load_qgraph(self._folder)
+        self.samples = self._load(_SAMPLES, len(self.graph.inputs))
+
+    @property
+    def float_outputs(self) -> tuple[tuple[Array, ...], ...] | None:
+        """What the float model computed for ``samples``, [sample][output]; None for integer sources."""
+        if not (self._folder / f"{_FLOAT_OUTPUTS}_0.npy").exists():
+            return None
+        return self._load(_FLOAT_OUTPUTS, len(self.graph.outputs))
+
+    @property
+    def source_tflite(self) -> bytes | None:
+        """The integer .tflite file that the model was imported from."""
+        path = self._folder / SOURCE_TFLITE
+        return path.read_bytes() if path.exists() else None
+
+    def _load(self, name: str, count: int) -> tuple[tuple[Array, ...], ...]:
+        paths = [self._folder / f"{name}_{index}.npy" for index in range(count)]
+        try:
+            columns = [np.load(path, allow_pickle=False) for path in paths]
+            return tuple(zip(*columns, strict=True))
+        except (OSError, ValueError, EOFError):
+            raise BadInputError(
+                f"{self._folder}: {name} are missing or damaged; convert the model again"
+            ) from None

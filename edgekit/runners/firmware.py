@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A converted model becomes a program for the emulated core: glue, build, sample files."""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.build.cross import STACK_BYTES, compile_objects, link_firmware
+from edgekit.build.model import compile_model, model_include_directories
+from edgekit.errors import BadInputError, EdgekitError
+from edgekit.manifest import Manifest, TensorEntry
+from edgekit.target import Target
+
+Array = npt.NDArray[np.generic]
+
+INPUT_FILE = "input.bin"
+OUTPUT_FILE = "output.bin"
+PAINT_BYTES = (0xA5, 0x5A)
+
+_HARNESS_FILES = (
+    "cortex_m_startup.c",
+    "firmware_main.c",
+    "profile_hook.h",
+    "semihosting.h",
+    "timed_call.S",
+)
+_HARNESS_SOURCES = ("cortex_m_startup.c", "firmware_main.c", "timed_call.S")
+_MODEL_HEADER = "firmware_model.h"
+_TENSOR_ALIGN_BYTES = 16
+_GUARD_BYTES = 16
+_RECORD = struct.Struct("<iIII")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the firmware saw in one run: ``violations`` is a sum of the keys of VIOLATIONS."""
+
+    status: int
+    violations: int
+    arena_touched_bytes: int
+    stack_used_bytes: int
+    outputs: tuple[Array, ...]
+
+
+VIOLATIONS = {
+    1: "it wrote outside its arena",
+    2: "it changed its input",
+    4: "it wrote outside its outputs",
+    8: f"it used more than {STACK_BYTES} bytes of stack",
+}
+
+
+def build_firmware(
+    directory: Path,
+    manifest: Manifest,
+    target: Target,
+    *,
+    build_directory: Path,
+    model_flags: Sequence[str] = (),
+) -> Path:
+    """Compile the model in ``directory`` and the harness that runs it; returns the ELF file.
+
+    ``model_flags`` are for the model's own sources only; the harness lies in ``harness/`` below the
+    folder in which they are compiled.
+    """
+    harness = write_harness(build_directory)
+    model_objects = compile_model(
+        directory,
+        manifest,
+        target,
+        build_directory=build_directory,
+        extra_flags=model_flags,
+    )
+    (harness / _MODEL_HEADER).write_text(firmware_model_header(manifest), "utf-8")
+    harness_objects = compile_objects(
+        target,
+        [harness / name for name in _HARNESS_SOURCES],
+        include_directories=[harness, *model_include_directories(directory, manifest)],
+        build_directory=harness,
+        extra_flags=(f"-DEK_ENTRY={manifest.name}_run", "-Werror=incompatible-pointer-types"),
+    )
+    return link_firmware(
+        target, [*harness_objects, *model_objects], build_directory=build_directory
+    )
+
+
+def write_harness(build_directory: Path) -> Path:
+    """Copy the harness out of the package into ``build_directory/harness``."""
+    harness = build_directory / "harness"
+    harness.mkdir(exist_ok=True)
+    package = importlib.resources.files("edgekit.runners")
+    for name in _HARNESS_FILES:
+        (harness / name).write_text((package / name).read_text("utf-8"), "utf-8")
+    return harness
+
+
+def firmware_model_header(manifest: Manifest) -> str:
+    """firmware_model.h: where the tensors lie in their blocks, and how the model is called."""
+    name = manifest.name
+    input_offsets, input_block_bytes = _block_layout(manifest.inputs)
+    output_offsets, output_block_bytes = _block_layout(manifest.outputs)
+    single = len(manifest.inputs) == 1 and len(manifest.outputs) == 1
+    invoke = _invoke_single if single else _invoke_struct
+    return f"""/* SPDX-License-Identifier: Apache-2.0 */
+#include "{name}.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EK_ARENA_BYTES ((size_t){name.upper()}_ARENA_BYTES)
+#define EK_ARENA_ALIGN {name.upper()}_ARENA_ALIGN
+#define EK_INPUT_COUNT {len(manifest.inputs)}u
+#define EK_INPUT_BLOCK_BYTES {input_block_bytes}u
+#define EK_OUTPUT_COUNT {len(manifest.outputs)}u
+#define EK_OUTPUT_BLOCK_BYTES {output_block_bytes}u
+
+typedef struct {{
+  size_t offset;
+  size_t bytes;
+}} ek_span;
+
+static const ek_span ek_inputs[] = {{{_spans(manifest.inputs, input_offsets)}}};
+static const ek_span ek_outputs[] = {{{_spans(manifest.outputs, output_offsets)}}};
+
+int32_t ek_timed_call(const void *input, const void *output, void *arena);
+
+static int32_t ek_invoke(uint8_t *input, uint8_t *output, void *arena) {{
+{invoke(manifest, input_offsets, output_offsets)}}}
+"""
+
+
+def write_samples(
+    path: Path, manifest: Manifest, samples: Sequence[Sequence[Array]], *, paint_count: int
+) -> None:
+    """Write the file that the firmware reads.
+
+    Raises:
+        BadInputError: a sample has not the number, types or sizes of the model's inputs.
+    """
+    with path.open("wb") as file:
+        file.write(struct.pack("<IIII", len(samples), paint_count, *PAINT_BYTES))
+        for number, sample in enumerate(samples):
+            if len(sample) != len(manifest.inputs):
+                raise BadInputError(
+                    f"sample {number}: {len(sample)} arrays for {len(manifest.inputs)} inputs; "
+                    "give one array per input"
+                )
+            for entry, array in zip(manifest.inputs, sample, strict=True):
+                file.write(_tensor_bytes(entry, array, number))
+
+
+def read_records(path: Path, manifest: Manifest, *, record_count: int) -> tuple[RunRecord, ...]:
+    """Read the file that the firmware wrote: one record per sample and paint."""
+    content = path.read_bytes()
+    record_bytes = _RECORD.size + sum(entry.bytes for entry in manifest.outputs)
+    if len(content) != record_count * record_bytes:
+        raise EdgekitError(
+            f"{manifest.name}: the emulated program wrote {len(content)} bytes, not "
+            f"{record_count} records of {record_bytes}; report this as a bug"
+        )
+    return tuple(
+        _parse_record(content[start : start + record_bytes], manifest)
+        for start in range(0, len(content), record_bytes)
+    )
+
+
+def _parse_record(content: bytes, manifest: Manifest) -> RunRecord:
+    outputs = []
+    at = _RECORD.size
+    for entry in manifest.outputs:
+        flat = np.frombuffer(content[at : at + entry.bytes], dtype=_numpy_dtype(entry))
+        outputs.append(flat.reshape(entry.shape).astype(entry.dtype))
+        at += entry.bytes
+    status, violations, arena_touched_bytes, stack_used_bytes = _RECORD.unpack_from(content)
+    return RunRecord(status, violations, arena_touched_bytes, stack_used_bytes, tuple(outputs))
+
+
+def _tensor_bytes(entry: TensorEntry, array: Array, sample: int) -> bytes:
+    if array.dtype != np.dtype(entry.dtype) or array.size != math.prod(entry.shape):
+        raise BadInputError(
+            f"sample {sample}, input '{entry.name}': {array.dtype} of shape {array.shape}; "
+            f"give {entry.dtype} of shape {entry.shape}"
+        )
+    return np.ascontiguousarray(array, dtype=_numpy_dtype(entry)).tobytes()
+
+
+def _numpy_dtype(entry: TensorEntry) -> np.dtype[np.generic]:
+    return np.dtype(entry.dtype).newbyteorder("<")
+
+
+def _block_layout(entries: Sequence[TensorEntry]) -> tuple[tuple[int, ...], int]:
+    offsets = []
+    end = 0
+    for entry in entries:
+        start = end + _GUARD_BYTES
+        offset = -(-start // _TENSOR_ALIGN_BYTES) * _TENSOR_ALIGN_BYTES
+        offsets.append(offset)
+        end = offset + entry.bytes
+    return tuple(offsets), end + _GUARD_BYTES
+
+
+def _spans(entries: Sequence[TensorEntry], offsets: Sequence[int]) -> str:
+    pairs = zip(offsets, entries, strict=True)
+    return ", ".join(f"{{{offset}u, {entry.bytes}u}}" for offset, entry in pairs)
+
+
+def _invoke_single(
+    manifest: Manifest, input_offsets: Sequence[int], output_offsets: Sequence[int]
+) -> str:
+    name = manifest.name
+    input_type = f"const {manifest.inputs[0].dtype}_t *"
+    output_type = f"{manifest.outputs[0].dtype}_t *"
+    return f"""  ek_status (*const entry)({input_type}, {output_type}, void *) = {name}_run;
+  (void)entry;
+  return ek_timed_call(input + {input_offsets[0]}, output + {output_offsets[0]}, arena);
+"""
+
+
+def _invoke_struct(
+    manifest: Manifest, input_offsets: Sequence[int], output_offsets: Sequence[int]
+) -> str:
+    name = manifest.name
+    inputs = _members(manifest.inputs, input_offsets, block="input", qualifier="const ")
+    outputs = _members(manifest.outputs, output_offsets, block="output", qualifier="")
+    return f"""  ek_status (*const entry)(const {name}_inputs *, const {name}_outputs *, void *) =
+      {name}_run;
+  const {name}_inputs inputs = {{{inputs}}};
+  const {name}_outputs outputs = {{{outputs}}};
+  (void)entry;
+  return ek_timed_call(&inputs, &outputs, arena);
+"""
+
+
+def _members(
+    entries: Sequence[TensorEntry], offsets: Sequence[int], *, block: str, qualifier: str
+) -> str:
+    return ", ".join(
+        f".{entry.name} = ({qualifier}{entry.dtype}_t *)({block} + {offset})"
+        for entry, offset in zip(entries, offsets, strict=True)
+    )

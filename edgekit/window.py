@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sliding windows: kernel, stride, dilation and padding, the only source of receptive fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A window along one axis: output o covers inputs o*stride - pad_before + t*dilation."""
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    pad_before: int = 0
+    pad_after: int = 0
+
+    @property
+    def extent(self) -> int:
+        """Inputs from the first to the last tap, both included."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    def output_size(self, input_size: int) -> int:
+        """Number of positions where the window fits into the padded input; <= 0 when none does."""
+        return (input_size + self.pad_before + self.pad_after - self.extent) // self.stride + 1
+
+    def first_input(self, output: int) -> int:
+        """Index of the first tap of an output; negative inside the padding."""
+        return output * self.stride - self.pad_before
+
+    def problem(self, input_size: int) -> str | None:
+        """What is wrong with this window over ``input_size`` inputs, or None."""
+        for label, value in (("kernel", self.kernel), ("stride", self.stride)):
+            if value < 1:
+                return f"{label} {value} must be at least 1"
+        if self.dilation < 1:
+            return f"dilation {self.dilation} must be at least 1"
+        if self.pad_before < 0 or self.pad_after < 0:
+            return f"padding ({self.pad_before}, {self.pad_after}) must not be negative"
+        if self.output_size(input_size) < 1:
+            padded = input_size + self.pad_before + self.pad_after
+            return f"the window spans {self.extent} but the padded input only {padded}"
+        return None
+
+
+@dataclass(frozen=True)
+class Window:
+    """The windows of an operator over the rows (height) and columns (width) of an NHWC map."""
+
+    height: Axis
+    width: Axis
+
+    def output_size(self, input_height: int, input_width: int) -> tuple[int, int]:
+        return self.height.output_size(input_height), self.width.output_size(input_width)
+
+    @property
+    def is_pointwise(self) -> bool:
+        return all(
+            axis == Axis(kernel=1) or (axis.kernel == 1 and axis.stride == 1 and not axis.pad_before)
+            for axis in (self.height, self.width)
+        )
+
+
+def same_padding(input_size: int, kernel: int, stride: int, dilation: int) -> Axis:
+    """TensorFlow's SAME: ceil(input / stride) outputs, the odd padding element after the input."""
+    extent = (kernel - 1) * dilation + 1
+    outputs = -(-input_size // stride)
+    total = max((outputs - 1) * stride + extent - input_size, 0)
+    return Axis(kernel, stride, dilation, total // 2, total - total // 2)

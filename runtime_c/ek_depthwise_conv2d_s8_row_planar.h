@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Depthwise 3x3 convolution of int8 row-planar rows, one output channel per input channel. */
+#ifndef EK_DEPTHWISE_CONV2D_S8_ROW_PLANAR_H
+#define EK_DEPTHWISE_CONV2D_S8_ROW_PLANAR_H
+
+#include "ek_kernel.h"
+
+/* output = clamp(scale(bias + sum(x * w)) + output_zero_point), the input zero point in the bias.
+ *
+ * packed: [channels][words] of ek_dsp_depthwise_row.h. */
+typedef struct {
+  const int32_t *packed;
+  int32_t channels;
+  int32_t channel_stride;    /* bytes of an input channel in a row, a multiple of 4 */
+  int32_t finish;            /* EK_DSP_... of ek_dsp_requantize.h */
+  int32_t output_zero_point; /* this and the next two are read by EK_DSP_GENERAL alone */
+  int32_t minimum;
+  int32_t maximum;
+} ek_depthwise_conv2d_s8_row_planar;
+
+/* Stride 1 and 2 along the width.
+ *
+ * rows: 3 pointers to row-planar rows [channels][channel_stride] (edgekit/layout.py), 4-byte
+ *       aligned, whose left padding is the window's; rows of padding hold the zero point, too.
+ * output: NHWC [output width][channels]. No scratch. */
+void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s1(const void *layer, const void *const *rows,
+                                                  void *output, ek_columns columns, void *scratch);
+void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s2(const void *layer, const void *const *rows,
+                                                  void *output, ek_columns columns, void *scratch);
+
+#endif

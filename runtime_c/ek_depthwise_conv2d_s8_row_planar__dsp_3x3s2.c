@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_depthwise_conv2d_s8_row_planar.h"
+#include "ek_dsp_depthwise_columns.h"
+#include "ek_dsp_depthwise_row.h"
+#include "ek_dsp_requantize.h"
+
+enum { STRIDE = 2, GROUP = 4 };
+
+static ek_dsp_depthwise_row row_of(const ek_depthwise_conv2d_s8_row_planar *layer, int8_t *output,
+                                   int32_t columns) {
+  const int32_t groups = columns / GROUP;
+  const int32_t tail = columns % GROUP;
+  const int32_t words = layer->finish == EK_DSP_CLAMPED ? EK_DSP_DEPTHWISE_CLAMPED_WORDS
+                                                        : EK_DSP_DEPTHWISE_WORDS;
+  const int32_t input_words = 1 + STRIDE * groups + (tail > 3 - STRIDE ? 1 : 0);
+  ek_dsp_depthwise_row row = {{0, 0},
+                              layer->channels,
+                              output,
+                              groups * GROUP * layer->channels,
+                              (uintptr_t)tail,
+                              layer->packed + layer->channels * words,
+                              layer->channel_stride - 4 * input_words,
+                              NULL};
+  return row;
+}
+
+void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s2(const void *layer_, const void *const *rows,
+                                                  void *output, ek_columns columns, void *scratch) {
+  const ek_depthwise_conv2d_s8_row_planar *layer = layer_;
+  (void)scratch;
+  ek_columns head = columns; /* up to the first column that starts a word */
+  while (head.begin < columns.end && head.begin * STRIDE % 4 != 0) {
+    head.begin++;
+  }
+  const int32_t first = layer->finish == EK_DSP_GENERAL ? columns.end : head.begin;
+  head.begin = columns.begin;
+  head.end = first;
+  ek_dsp_depthwise_columns(layer, rows, output, head, STRIDE);
+  if (first == columns.end) {
+    return;
+  }
+  const int8_t *top = (const int8_t *)rows[0] + first * STRIDE;
+  const int8_t *middle = (const int8_t *)rows[1] + first * STRIDE;
+  const int8_t *bottom = (const int8_t *)rows[2] + first * STRIDE;
+  ek_dsp_registers saved;
+  ek_dsp_depthwise_row row =
+      row_of(layer, (int8_t *)output + first * layer->channels, columns.end - first);
+  row.saved = &saved;
+  if (layer->finish == EK_DSP_AT_ZERO_POINT) {
+    ek_dsp_depthwise_3x3s2_at_zero_point(top, middle, bottom, layer->packed, row);
+  } else if (layer->finish == EK_DSP_LINEAR) {
+    ek_dsp_depthwise_3x3s2_linear(top, middle, bottom, layer->packed, row);
+  } else {
+    ek_dsp_depthwise_3x3s2_clamped(top, middle, bottom, layer->packed, row);
+  }
+}

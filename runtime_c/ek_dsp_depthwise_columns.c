@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_dsp_depthwise_columns.h"
+#include "ek_dsp_depthwise_row.h"
+#include "ek_dsp_requantize.h"
+
+/* Byte of a column in a row-planar channel (WORD_ORDER of edgekit/layout.py). */
+static int32_t planar_byte(int32_t column) {
+  const int32_t within = column & 3;
+  return (column & ~3) + ((within & 1) << 1) + (within >> 1);
+}
+
+static int32_t low_half(int32_t word) { return (int16_t)(uint16_t)((uint32_t)word & 0xffffu); }
+
+/* The sum of one channel in the units of its packed parameters. */
+static int32_t sum_of(const int32_t *channel, const void *const *rows, int32_t offset,
+                      int32_t column, int32_t stride) {
+  int32_t sum = channel[3];
+  for (int32_t row = 0; row < 3; row++) {
+    const int8_t *x = (const int8_t *)rows[row] + offset;
+    const int32_t pair = channel[4 + row * 2];
+    const int32_t last = channel[5 + row * 2];
+    sum += x[planar_byte(column)] * low_half(pair);
+    sum += x[planar_byte(column + 1)] * (pair >> 16);
+    sum += x[planar_byte(column + 2)] * (stride == 1 ? last >> 16 : low_half(last));
+  }
+  return sum;
+}
+
+static int8_t finish_of(const ek_depthwise_conv2d_s8_row_planar *layer, const int32_t *channel,
+                        int32_t sum) {
+  if (layer->finish != EK_DSP_GENERAL) {
+    return ek_dsp_requantize(sum, channel, channel + EK_DSP_DEPTHWISE_WORDS, layer->finish);
+  }
+  const int32_t zero_point = layer->output_zero_point;
+  const int32_t scaled = ek_scale(sum, channel[0], channel[1]);
+  return (int8_t)(ek_clamp(scaled, layer->minimum - zero_point, layer->maximum - zero_point) +
+                  zero_point);
+}
+
+void ek_dsp_depthwise_columns(const ek_depthwise_conv2d_s8_row_planar *layer,
+                              const void *const *rows, int8_t *output, ek_columns columns,
+                              int32_t stride) {
+  const int32_t words = layer->finish == EK_DSP_CLAMPED ? EK_DSP_DEPTHWISE_CLAMPED_WORDS
+                                                        : EK_DSP_DEPTHWISE_WORDS;
+  for (int32_t c = 0; c < layer->channels; c++) {
+    const int32_t *channel = layer->packed + c * words;
+    for (int32_t column = columns.begin; column < columns.end; column++) {
+      const int32_t sum =
+          sum_of(channel, rows, c * layer->channel_stride, column * stride, stride);
+      output[column * layer->channels + c] = finish_of(layer, channel, sum);
+    }
+  }
+}

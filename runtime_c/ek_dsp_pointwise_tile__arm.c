@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_dsp_pointwise_tile.h"
+
+#if defined(__ARM_FEATURE_DSP)
+
+#include <string.h>
+
+enum { LANES_PER_GROUP = 16 };
+
+static int32_t load_word(const int8_t *bytes) {
+  int32_t word;
+  memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
+static void store_word(int16_t *lanes, int32_t word) { memcpy(lanes, &word, sizeof word); }
+
+/* The intrinsic would cost a rotation. */
+static int32_t even_bytes(int32_t word) {
+  int32_t lanes;
+  __asm__("sxtb16 %0, %1" : "=r"(lanes) : "r"(word));
+  return lanes;
+}
+
+static int32_t odd_bytes(int32_t word) {
+  int32_t lanes;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(lanes) : "r"(word));
+  return lanes;
+}
+
+static void expand_4(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_groups,
+                     int16_t *lanes) {
+  for (const int8_t *end = pixels + channel_groups * 4; pixels != end; pixels += 4) {
+    const int32_t a = load_word(pixels);
+    const int32_t b = load_word(pixels + pixel_bytes);
+    const int32_t c = load_word(pixels + pixel_bytes * 2);
+    const int32_t d = load_word(pixels + pixel_bytes * 3);
+    store_word(lanes, even_bytes(a));
+    store_word(lanes + 2, even_bytes(b));
+    store_word(lanes + 4, even_bytes(c));
+    store_word(lanes + 6, even_bytes(d));
+    store_word(lanes + 8, odd_bytes(a));
+    store_word(lanes + 10, odd_bytes(b));
+    store_word(lanes + 12, odd_bytes(c));
+    store_word(lanes + 14, odd_bytes(d));
+    lanes += LANES_PER_GROUP;
+  }
+}
+
+static void expand_1(const int8_t *pixels, int32_t channel_groups, int16_t *lanes) {
+  for (const int8_t *end = pixels + channel_groups * 4; pixels != end; pixels += 4) {
+    const int32_t word = load_word(pixels);
+    store_word(lanes, even_bytes(word));
+    store_word(lanes + 8, odd_bytes(word));
+    lanes += LANES_PER_GROUP;
+  }
+}
+
+void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_groups, int32_t count,
+                   int16_t *lanes) {
+  if (count == 4) {
+    expand_4(pixels, pixel_bytes, channel_groups, lanes);
+    return;
+  }
+  for (int32_t pixel = 0; pixel < count; pixel++) {
+    expand_1(pixels + pixel * pixel_bytes, channel_groups, lanes + pixel * 2);
+  }
+}
+
+/* Registers: r0 lanes, r1 packed, r2 and r3 lanes of two pixels, r12 packed weights, lr weights 0;
+ * r4/r5, r6/r7, r8/r9, r10/r11 sums of channels 0/1 of pixels 0 to 3. The stack pointer stays: sp
+ * points at the tile, whose fields are the working space (SLOT_...); saved holds r4-r11 and lr. */
+#define SLOT_OUTPUT "[sp]"
+#define SLOT_LANES "[sp, #20]"
+#define SLOT_LANES_END "[sp, #24]"
+#define SLOT_PACKED_END "[sp, #28]"
+#define SLOT_LOOP_ENTRY "[sp, #32]"
+#define SLOT_FINISH "[sp, #36]"
+#define SLOT_SAVED "[sp, #40]"
+
+/* Every instruction of a word is 4 bytes long: the loop is entered in its middle, so that its
+ * unrolled groups need no remainder. */
+#define MAC_PAIR(low, high, x)                                                                     \
+  "smlad " low ", " x ", lr, " low "\nsmlad " high ", " x ", r12, " high "\n"
+#define WORD_1 "ldr r12, [r1], #4\nldr r2, [r0], #16\nsxtb16 lr, r12\n" MAC_PAIR("r4", "r5", "r2")
+#define WORD_2                                                                                     \
+  "ldr r12, [r1], #4\nldrd r2, r3, [r0], #16\nsxtb16 lr, r12\n" MAC_PAIR("r4", "r5", "r2")         \
+      MAC_PAIR("r6", "r7", "r3")
+#define WORD_3                                                                                     \
+  "ldr r12, [r1], #4\nldrd r2, r3, [r0], #8\nsxtb16 lr, r12\n" MAC_PAIR("r4", "r5", "r2")          \
+      MAC_PAIR("r6", "r7", "r3") "ldr r2, [r0], #8\n" MAC_PAIR("r8", "r9", "r2")
+#define WORD_4                                                                                     \
+  "ldr r12, [r1], #4\nldrd r2, r3, [r0], #8\nsxtb16 lr, r12\n" MAC_PAIR("r4", "r5", "r2")          \
+      MAC_PAIR("r6", "r7", "r3") "ldrd r2, r3, [r0], #8\n" MAC_PAIR("r8", "r9", "r2")              \
+          MAC_PAIR("r10", "r11", "r3")
+
+/* One step for the sums of every pixel of a tile. */
+#define LOWS_1(step) step("r4")
+#define LOWS_2(step) LOWS_1(step) step("r6")
+#define LOWS_3(step) LOWS_2(step) step("r8")
+#define LOWS_4(step) LOWS_3(step) step("r10")
+#define HIGHS_1(step) step("r5")
+#define HIGHS_2(step) HIGHS_1(step) step("r7")
+#define HIGHS_3(step) HIGHS_2(step) step("r9")
+#define HIGHS_4(step) HIGHS_3(step) step("r11")
+#define PAIRS_1(step) step("r4", "r5")
+#define PAIRS_2(step) PAIRS_1(step) step("r6", "r7")
+#define PAIRS_3(step) PAIRS_2(step) step("r8", "r9")
+#define PAIRS_4(step) PAIRS_3(step) step("r10", "r11")
+
+#define SPREAD_BIAS_1 "mov r5, r4\n"
+#define SPREAD_BIAS_2 SPREAD_BIAS_1 "mov r6, r4\nmov r7, r4\n"
+#define SPREAD_BIAS_3 SPREAD_BIAS_2 "mov r8, r4\nmov r9, r4\n"
+#define SPREAD_BIAS_4 SPREAD_BIAS_3 "mov r10, r4\nmov r11, r4\n"
+
+/* r0 multiplier, r2 offset, r3 exponent, lr twice the bias of channel 1, then free */
+#define SPLIT(low, high) "sub " high ", " high ", " low "\n"
+#define DOUBLE(sum) "lsl " sum ", " sum ", #1\n"
+#define DOUBLE_HIGH(sum) "add " sum ", lr, " sum ", asr #7\n"
+#define ADD_BIAS(sum) "add " sum ", lr, " sum ", asr #8\n"
+#define SCALE(sum) "smmlar " sum ", " sum ", r0, r2\n"
+#define SCALE_NUDGED(sum) "add lr, r2, " sum ", asr #31\nsmmlar " sum ", " sum ", r0, lr\n"
+#define SHIFT(sum) "asr " sum ", " sum ", r3\n"
+#define SATURATE(sum) "ssat " sum ", #8, " sum "\n"
+#define CLAMP(sum) "qadd8 " sum ", " sum ", r0\nsub " sum ", " sum ", r2\n"
+
+#define REQUANTIZE_LOW(P, scale)                                                                   \
+  "ldm r1!, {r0, r2, r3}\n" LOWS_##P(DOUBLE) LOWS_##P(scale) LOWS_##P(SHIFT) LOWS_##P(SATURATE)
+#define REQUANTIZE_HIGH(P, scale)                                                                  \
+  "ldm r1!, {r0, r2, r3, lr}\n" HIGHS_##P(DOUBLE_HIGH) HIGHS_##P(scale) HIGHS_##P(SHIFT)           \
+      HIGHS_##P(SATURATE)
+
+#define LOAD_OUTPUT "ldm sp, {r0, r2, r3, r12, lr}\n" /* output, channel_step, pixel_offsets */
+#define STORE_1(a) "strb " a ", [r0]\nadd r0, r0, r2\n"
+#define STORE_2(a, b) "strb " b ", [r0, r3]\n" STORE_1(a)
+#define STORE_3(a, b, c) "strb " c ", [r0, r12]\n" STORE_2(a, b)
+#define STORE_4(a, b, c, d) "strb " d ", [r0, lr]\n" STORE_3(a, b, c)
+#define STORE_PAIR_1 STORE_1("r4") STORE_1("r5")
+#define STORE_PAIR_2 STORE_2("r4", "r6") STORE_2("r5", "r7")
+#define STORE_PAIR_3 STORE_3("r4", "r6", "r8") STORE_3("r5", "r7", "r9")
+#define STORE_PAIR_4 STORE_4("r4", "r6", "r8", "r10") STORE_4("r5", "r7", "r9", "r11")
+#define STORE_SUMS_1 "stm r0!, {r4-r5}\n"
+#define STORE_SUMS_2 "stm r0!, {r4-r7}\n"
+#define STORE_SUMS_3 "stm r0!, {r4-r9}\n"
+#define STORE_SUMS_4 "stm r0!, {r4-r11}\n"
+
+#define NEXT_PAIR                                                                                  \
+  "ldr r2, " SLOT_PACKED_END "\n"                                                                  \
+  "str r0, " SLOT_OUTPUT "\n"                                                                      \
+  "cmp r1, r2\n"                                                                                   \
+  "bne.w 2b\n"                                                                                     \
+  "ldr r12, " SLOT_SAVED "\n"                                                                      \
+  "ldm r12, {r4-r11, pc}\n"
+
+#define FINISH_FAST(P, scale)                                                                      \
+  PAIRS_##P(SPLIT) REQUANTIZE_LOW(P, scale) REQUANTIZE_HIGH(P, scale)                              \
+      LOAD_OUTPUT STORE_PAIR_##P NEXT_PAIR
+#define FINISH_CLAMPED(P)                                                                          \
+  PAIRS_##P(SPLIT) REQUANTIZE_LOW(P, SCALE_NUDGED) "ldrd r0, r2, [r1], #8\n" LOWS_##P(CLAMP)       \
+      REQUANTIZE_HIGH(P, SCALE_NUDGED) "ldrd r0, r2, [r1], #8\n" HIGHS_##P(CLAMP)                  \
+          LOAD_OUTPUT STORE_PAIR_##P NEXT_PAIR
+#define FINISH_GENERAL(P)                                                                          \
+  PAIRS_##P(SPLIT) "ldr lr, [r1], #4\n" HIGHS_##P(ADD_BIAS) "ldr r0, " SLOT_OUTPUT                 \
+                                                            "\n" STORE_SUMS_##P NEXT_PAIR
+
+#define SECTION(P) ".pushsection .text.ek_dsp_pointwise_tile_" #P ", \"ax\", %progbits\n"
+
+#define TILE_SUMS(P, unrolled, group_bytes)                                                        \
+  SECTION(P)                                                                                       \
+  ".syntax unified\n.thumb\n.balign 4\n"                                                           \
+  ".global ek_dsp_pointwise_tile_" #P "\n"                                                         \
+  ".type ek_dsp_pointwise_tile_" #P ", %function\n"                                                \
+  ".thumb_func\n"                                                                                  \
+  "ek_dsp_pointwise_tile_" #P ":\n"                                                                \
+  "stm r0, {r4-r11, lr}\n"                                                                         \
+  "str r0, " SLOT_SAVED "\n"                                                                       \
+  "rsb r2, r2, #0\n"                                                                               \
+  "and r2, r2, #" #unrolled " - 1\n"                                                               \
+  "mov r4, #" #group_bytes "\n"                                                                    \
+  "adr.w r5, 1f\n"                                                                                 \
+  "mla r2, r2, r4, r5\n"                                                                           \
+  "adr.w r5, 3f\n"                                                                                 \
+  "ldr r3, [r5, r3, lsl #2]\n"                                                                     \
+  "add r3, r3, r5\n"                                                                               \
+  "orr r2, r2, #1\n"                                                                               \
+  "strd r2, r3, " SLOT_LOOP_ENTRY "\n"                                                             \
+  "2:\n"                                                                                           \
+  "ldr r4, [r1], #4\n"                                                                             \
+  "ldr r0, " SLOT_LANES "\n" SPREAD_BIAS_##P "ldr pc, " SLOT_LOOP_ENTRY "\n"                       \
+                                             "1:\n"                                                \
+                                             ".rept 2 * " #unrolled "\n" WORD_##P                  \
+      ".endr\n"                                                                                    \
+      "ldr r12, " SLOT_LANES_END "\n"                                                              \
+      "cmp r0, r12\n"                                                                              \
+      "bne.w 1b\n"                                                                                 \
+      "ldr pc, " SLOT_FINISH "\n"                                                                  \
+      ".popsection\n"
+
+#define TILE_FAST(P)                                                                               \
+  SECTION(P)                                                                                       \
+  "4:\n" FINISH_FAST(P, SCALE) "5:\n" FINISH_FAST(P, SCALE_NUDGED) ".popsection\n"
+
+#define TILE_OTHERS(P)                                                                             \
+  SECTION(P)                                                                                       \
+  "6:\n" FINISH_CLAMPED(P) "7:\n" FINISH_GENERAL(                                                  \
+      P) ".balign 4\n"                                                                             \
+         "3:\n"                                                                                    \
+         ".word 4b - 3b + 1, 5b - 3b + 1, 6b - 3b + 1, 7b - 3b + 1\n"                              \
+         ".size ek_dsp_pointwise_tile_" #P ", . - ek_dsp_pointwise_tile_" #P "\n"                  \
+         ".popsection\n"
+
+/* In parts, because C99 promises no longer strings than 4095 bytes. */
+__asm__(TILE_SUMS(1, 4, 40));
+__asm__(TILE_FAST(1));
+__asm__(TILE_OTHERS(1));
+__asm__(TILE_SUMS(2, 4, 56));
+__asm__(TILE_FAST(2));
+__asm__(TILE_OTHERS(2));
+__asm__(TILE_SUMS(3, 4, 80));
+__asm__(TILE_FAST(3));
+__asm__(TILE_OTHERS(3));
+__asm__(TILE_SUMS(4, 8, 96));
+__asm__(TILE_FAST(4));
+__asm__(TILE_OTHERS(4));
+
+#endif

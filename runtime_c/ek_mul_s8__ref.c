@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_mul_s8.h"
+#include "ek_requantize.h"
+
+static int8_t mul(const ek_mul_s8 *layer, int32_t a, int32_t b) {
+  const int32_t product = (a - layer->first_zero_point) * (b - layer->second_zero_point);
+  const int32_t scaled = ek_scale(product, layer->multiplier, layer->shift);
+  const int32_t zero_point = layer->output_zero_point;
+  return (int8_t)(ek_clamp(scaled, layer->minimum - zero_point, layer->maximum - zero_point) +
+                  zero_point);
+}
+
+void ek_mul_s8__ref(const void *layer_, const void *const *rows, void *output, ek_columns columns,
+                    void *scratch) {
+  const ek_mul_s8 *layer = layer_;
+  (void)scratch;
+  for (int32_t column = columns.begin; column < columns.end; column++) {
+    const int8_t *first = (const int8_t *)rows[0] + column * layer->first_column_stride;
+    const int8_t *second = (const int8_t *)rows[1] + column * layer->second_column_stride;
+    int8_t *out = (int8_t *)output + column * layer->channels;
+    for (int32_t c = 0; c < layer->channels; c++) {
+      out[c] = mul(layer, first[c * layer->first_channel_stride],
+                   second[c * layer->second_channel_stride]);
+    }
+  }
+}

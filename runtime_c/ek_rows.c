@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_rows.h"
+
+/* Row pointers of all operands for output row y. */
+static void gather(const ek_rows_loop *loop, const void *const *operands, int32_t y,
+                   const void **rows) {
+  for (int32_t i = 0; i < loop->operand_count; i++) {
+    int32_t row = y * loop->stride - loop->pad_top;
+    for (int32_t k = 0; k < loop->kernel_height; k++, row += loop->dilation) {
+      const int outside = row < 0 || row >= loop->input_height;
+      const int8_t *base = operands[i];
+      *rows++ = outside ? loop->padding_row : base + row * loop->operand_row_bytes[i];
+    }
+  }
+}
+
+void ek_run_rows(const ek_rows_loop *loop, const void *const *operands, void *output,
+                 void *scratch) {
+  const void *rows[EK_MAX_ROWS];
+  const ek_columns all = {0, loop->output_width};
+  int8_t *out = output;
+  for (int32_t y = 0; y < loop->output_height; y++, out += loop->output_row_bytes) {
+    gather(loop, operands, y, rows);
+    loop->kernel(loop->layer, rows, out, all, scratch);
+  }
+}

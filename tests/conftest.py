@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may use: the shared models, the programs of this machine, and no silent skips."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SKIPS_FAIL = os.environ.get("EDGEKIT_NO_SKIP") == "1"
+
+PACKAGE_OF_PROGRAM = {
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "cc": "gcc libc6-dev",
+    "clang": "clang",
+    "clang-format": "clang-format",
+    "gcc": "gcc libc6-dev",
+    "git": "git",
+    "qemu-system-arm": "qemu-system-arm",
+}
+
+hypothesis.settings.register_profile("local", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+hypothesis.settings.load_profile("ci" if SKIPS_FAIL or os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the source tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder beside the repository with models and data that are too large for it."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("there is no ../shared beside the repository (models, data)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_model(shared_dir: Path) -> Callable[[str], Path]:
+    """``shared_model("kws_int8")`` is the path of that TFLite file, or a skip."""
+
+    def path_of(name: str) -> Path:
+        path = shared_dir / "models" / f"{name}.tflite"
+        if not path.is_file():
+            pytest.skip(f"{path.name} is not in ../shared/models")
+        return path
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
+def require_program() -> Callable[[str], str]:
+    """``require_program("qemu-system-arm")`` is the path of that program, or a skip."""
+
+    def path_of(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            package = PACKAGE_OF_PROGRAM.get(name, name)
+            pytest.skip(f"{name} is not installed; run: sudo apt-get install {package}")
+        return path
+
+    return path_of
+
+
+def skip_reason(longrepr: object) -> str:
+    """The text of a skip, which pytest keeps as (path, line, reason)."""
+    return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under EDGEKIT_NO_SKIP=1 a test that skips itself fails (an expected failure does not)."""
+    report = yield
+    if SKIPS_FAIL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"EDGEKIT_NO_SKIP=1, and the test skips: {skip_reason(report.longrepr)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file that skips while it is collected (importorskip)."""
+    report = yield
+    if SKIPS_FAIL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"EDGEKIT_NO_SKIP=1, and the file skips: {skip_reason(report.longrepr)}"
+    return report

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random small layers: kernels equal the reference, the reference follows the float definition."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.conformance import check_kernel, model_inputs, noise, only_call, trial_inputs
+from support.kernel_library import HOST_ISAS, host_library
+from support.random_calls import CALLS, quantized
+
+from edgekit.ir import Array, Call, Tensor
+from edgekit.ops import operators
+
+FAMILIES = sorted(CALLS)
+CHECKS = [HealthCheck.filter_too_much, HealthCheck.too_slow]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=40, suppress_health_check=CHECKS)
+@given(data=st.data())
+def test_kernels_equal_reference_on_random_layers(family: str, data: st.DataObject) -> None:
+    call = only_call(quantized(data.draw(CALLS[family])))
+    operator = operators()[call.node.op]
+    inputs = tuple(trial_inputs(call, noise_samples=1))
+    for kernel in operator.kernels:
+        if kernel.isa in HOST_ISAS and kernel.accepts(call) is None:
+            check_kernel(host_library(kernel.isa), operator, kernel, call, inputs)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=25, suppress_health_check=CHECKS)
+@given(data=st.data())
+def test_integers_follow_the_float_definition(family: str, data: st.DataObject) -> None:
+    float_call = data.draw(CALLS[family])
+    call = only_call(quantized(float_call))
+    operator = operators()[call.node.op]
+    random = np.random.default_rng(3)
+    integers = {tensor.name: noise(tensor, random) for tensor in model_inputs(call)}
+    result = operator.evaluate(call, [_values(tensor, integers) for tensor in call.inputs])
+    reals = {t.name: dequantize(t, integers[t.name]) for t in model_inputs(call)}
+    arrays = [_values(tensor, reals) for tensor in float_call.inputs]
+    expected = operator.evaluate_float(float_call, arrays)
+    assert expected.dtype == np.float32
+    assert expected.shape == call.output.shape
+    low, high = (dequantize(call.output, np.array(end)) for end in (-128, 127))
+    error = np.abs(dequantize(call.output, result) - np.clip(expected, low, high))
+    assert (error <= tolerance(call, float_call, integers)).all()
+
+
+def _values(tensor: Tensor, activations: dict[str, Array]) -> Array:
+    return tensor.data if tensor.data is not None else activations[tensor.name]
+
+
+def dequantize(tensor: Tensor, integers: Array) -> Array:
+    assert tensor.quantization is not None
+    scale, zero_point = dataclasses.astuple(tensor.quantization)
+    return (scale * (integers.astype(np.float64) - zero_point)).astype(np.float32)
+
+
+def tolerance(call: Call, float_call: Call, integers: dict[str, Array]) -> float:
+    """One and a half output steps for both roundings and a clamp between two steps, and what
+    rounding the constants to int8 adds: half of their step for every product with an input.
+    """
+    assert call.output.quantization is not None
+    steps = 1.5 * call.output.quantization.scale + 1e-4  # float32 sums
+    constants = [t.data for t in float_call.inputs if t.data is not None]
+    if not constants:
+        return steps
+    peak = max(float(np.abs(dequantize(t, integers[t.name])).max()) for t in model_inputs(call))
+    weights = constants[0]
+    if call.node.op in ("add", "mul"):
+        span = max(float(weights.max()), 0.0) - min(float(weights.min()), 0.0)
+        return steps + span / 255.0 * max(peak, 1.0)
+    products = operators()[call.node.op].macs(call) // call.output.elements
+    return steps + float(np.abs(weights).max()) / 127.0 * (0.5 * peak * products + 1.0)

@@ -89,9 +89,7 @@ def _reads_nhwc_only(call: Call, kernel: Kernel) -> bool:
     return all(layout == NHWC for layout in kernel.input_layouts(call))
 
 
-def _choose_layouts(
-    graph: QGraph, candidates: Mapping[str, list[Kernel]]
-) -> dict[str, _Choice]:
+def _choose_layouts(graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> dict[str, _Choice]:
     """The cheapest kernel whose input layout its producers can write, for every node."""
     consumers, producers = graph.consumers(), graph.producer()
     ports = {port.tensor for port in (*graph.inputs, *graph.outputs)}
@@ -112,7 +110,9 @@ def _choose_layouts(
                 layouts.update((tensor.name, layout) for tensor, layout in wanted.items())
                 break
     return {
-        call.node.name: _Choice(kernels[call.node.name], _binding(call, kernels[call.node.name], layouts))
+        call.node.name: _Choice(
+            kernels[call.node.name], _binding(call, kernels[call.node.name], layouts)
+        )
         for call in graph.calls()
         if call.node.name in kernels
     }
@@ -229,7 +229,13 @@ class _Lowering:
             operands = operator_of(call.node).runtime_operands(call)
             input_height = max(map_size(tensor.shape)[0] for tensor in operands)
             loop = RowLoop(
-                input_height, height, width, axis.kernel, axis.stride, axis.dilation, axis.pad_before
+                input_height,
+                height,
+                width,
+                axis.kernel,
+                axis.stride,
+                axis.dilation,
+                axis.pad_before,
             )
         return dataclasses.replace(
             step,
@@ -284,6 +290,8 @@ def _overlaps(steps: Sequence[Step], buffers: Mapping[str, Buffer]) -> list[Over
     for index, step in enumerate(steps):
         if step.kernel is None or step.kernel.write_behind is None or step.output.place != "arena":
             continue
+        if step.fill is not None:  # the whole output is filled before the first row is read
+            continue
         output = buffers[step.output.buffer]
         for operand in step.operands:
             dies = operand.place == "arena" and buffers[operand.buffer].last == index
@@ -305,17 +313,31 @@ def _chase_distance(step: Step, operand: Operand) -> int | None:
             return None
         pixels = step.output.pixels if step.loop else step.output.bytes
         return _pixel_distance(
-            pixels, step.output.bytes // pixels, operand.bytes // pixels, behind.grain, behind.buffered
+            pixels,
+            step.output.bytes // pixels,
+            operand.bytes // pixels,
+            behind.grain,
+            behind.buffered,
         )
     assert step.loop is not None
     loop = step.loop
     if operand.row_bytes == 0 and loop.input_height > 1:
         return None
-    return max(
-        (y + 1) * (step.output.bytes // loop.output_height)
-        - max(0, y * loop.stride - loop.pad_top) * (operand.bytes // loop.input_height)
-        for y in range(loop.output_height)
-    )
+    read, written = operand.bytes // loop.input_height, step.output.bytes // loop.output_height
+    return _row_distance(loop, read, written)
+
+
+def _row_distance(loop: RowLoop, read: int, written: int) -> int:
+    """The same for a kernel that goes over rows (bytes each); a row may read where it writes."""
+    distance = -(loop.input_height * read)
+    needed = loop.input_height
+    for y in reversed(range(loop.output_height)):
+        taps = range(loop.kernel_height)
+        rows = (y * loop.stride - loop.pad_top + tap * loop.dilation for tap in taps)
+        needed = min([needed, *(row for row in rows if 0 <= row < loop.input_height)])
+        if needed < loop.input_height:
+            distance = max(distance, (y + 1) * written - needed * read)
+    return distance
 
 
 def _pixel_distance(pixels: int, written: int, read: int, grain: int, buffered: bool) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.arith import quantize_multiplier
-from edgekit.converters.tflite_multipliers import quantized_bound
+from edgekit.converters import tflite_multipliers as multipliers
 from edgekit.converters.tflite_reader import OperatorRecord, TensorRecord
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import INTEGER_RANGE, MAX_ELEMENTS, Array, Quantization
@@ -225,9 +225,9 @@ def integer_range(
     """int8's range cut to a float one; TFLite saturates bounds that lie outside."""
     low, high = INT8_MIN, INT8_MAX
     if minimum is not None:
-        bound = quantized_bound(minimum, quantization.scale, quantization.zero_point)
+        bound = multipliers.quantized_bound(minimum, quantization.scale, quantization.zero_point)
         low = min(max(low, bound), high)
     if maximum is not None:
-        bound = quantized_bound(maximum, quantization.scale, quantization.zero_point)
+        bound = multipliers.quantized_bound(maximum, quantization.scale, quantization.zero_point)
         high = max(min(high, bound), INT8_MIN)
     return low, max(low, high)

@@ -22,7 +22,9 @@ from edgekit.ir import MAX_ELEMENTS, Array, Shape
 
 FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
-READS_PER_BYTE = 8
+READS_PER_BYTE = 4
+TABLE_BYTES = 256
+"""What reading a tensor or operator counts as: no less than a fourth of it is in an honest file."""
 MAX_RANK = 8
 MAX_NAME_LENGTH = 256
 ABSENT = -1
@@ -188,8 +190,8 @@ class _Reader:
             self._operator(graph.Operators(i), i, codes=codes, tensor_count=len(tensors))
             for i in range(self._length(graph.OperatorsLength()))
         )
-        inputs = self._indices(graph.InputsLength(), graph.InputsAsNumpy, "the inputs")
-        outputs = self._indices(graph.OutputsLength(), graph.OutputsAsNumpy, "the outputs")
+        inputs = self._indices(graph.InputsLength(), graph.InputsAsNumpy)
+        outputs = self._indices(graph.OutputsLength(), graph.OutputsAsNumpy)
         for index in (*inputs, *outputs):
             self._check_index(index, len(tensors), "a port of the model")
         names = self._signature_names()
@@ -218,8 +220,8 @@ class _Reader:
         """The shape with dynamic dimensions as -1, except for the batch, and the stored shape."""
         if max(table.ShapeLength(), table.ShapeSignatureLength()) > MAX_RANK:
             raise BadInputError(f"{where}: it has more than {MAX_RANK} dimensions")
-        stored = self._indices(table.ShapeLength(), table.ShapeAsNumpy, where)
-        signature = self._indices(table.ShapeSignatureLength(), table.ShapeSignatureAsNumpy, where)
+        stored = self._indices(table.ShapeLength(), table.ShapeAsNumpy)
+        signature = self._indices(table.ShapeSignatureLength(), table.ShapeSignatureAsNumpy)
         if signature and len(signature) != len(stored):
             raise BadInputError(f"{where}: its shape and shape signature differ in rank")
         if any(size < 0 for size in stored):
@@ -286,8 +288,8 @@ class _Reader:
         self._check_index(table.OpcodeIndex(), len(codes), where, "operator code")
         name = codes[table.OpcodeIndex()]
         where = f"{name} (operator {index})"
-        inputs = self._indices(table.InputsLength(), table.InputsAsNumpy, where)
-        outputs = self._indices(table.OutputsLength(), table.OutputsAsNumpy, where)
+        inputs = self._indices(table.InputsLength(), table.InputsAsNumpy)
+        outputs = self._indices(table.OutputsLength(), table.OutputsAsNumpy)
         for tensor in (*inputs, *outputs):
             if tensor != ABSENT:
                 self._check_index(tensor, tensor_count, where)
@@ -334,6 +336,7 @@ class _Reader:
     def _length(self, count: int) -> int:
         """The length of a vector of tables, once it is known to lie inside the file."""
         self._spend(4 * count)
+        self._budget_bytes -= (TABLE_BYTES - 4) * count
         return count
 
     def _vector(self, count: int, read: Callable[[], Array], element_bytes: int) -> Array:
@@ -342,12 +345,11 @@ class _Reader:
         self._spend(count * element_bytes)
         return read()
 
-    def _indices(self, count: int, read: Callable[[], Array], where: str) -> tuple[int, ...]:
-        if count * 4 > len(self._data):
-            raise BadInputError(f"{where}: a list of {count} entries is longer than the file")
+    def _indices(self, count: int, read: Callable[[], Array]) -> tuple[int, ...]:
         return tuple(int(value) for value in self._vector(count, read, 4))
 
     def _spend(self, size_bytes: int) -> None:
+        """Count what is about to be read; it must lie in the file, and not be read too often."""
         if size_bytes > len(self._data):
             raise self._bad(f"the file is damaged or truncated ({size_bytes} bytes in one list)")
         self._budget_bytes -= size_bytes

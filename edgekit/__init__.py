@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.version import VERSION as __version__
+from edgekit.version import VERSION
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
 
-__all__ = ["__version__", "convert"]
+__all__ = ["convert"]
+__version__ = VERSION
 
 
 def convert(

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit.artifact import Artifact
 from edgekit.converters.load import Imported, load_model
-from edgekit.converters.samples import load_samples
+from edgekit.converters.samples import load_samples, samples_of
 from edgekit.errors import BadInputError
 from edgekit.ir import Array, Graph
 from edgekit.pipeline import ConvertOptions, convert_model, to_integers
@@ -78,27 +76,5 @@ def _samples(
     if calibration is None:
         return None
     if isinstance(calibration, str | Path):
-        return load_samples(str(calibration), graph)
-    return _samples_of_iterable(graph, calibration)
-
-
-def _samples_of_iterable(graph: Graph, items: Iterable[Any]) -> Iterator[tuple[Array, ...]]:
-    """Each item is a tensor, an array or a tuple of them in the layout of the source."""
-    for number, item in enumerate(items):
-        values = item if isinstance(item, tuple | list) else (item,)
-        arrays = [np.asarray(value, np.float32) for value in values]
-        if len(arrays) != len(graph.inputs):
-            raise BadInputError(
-                f"calibration sample {number}: {len(arrays)} inputs; "
-                f"the model takes {len(graph.inputs)}"
-            )
-        sample = []
-        for port, array in zip(graph.inputs, arrays, strict=True):
-            if array.shape != port.source_shape:
-                raise BadInputError(
-                    f"calibration sample {number}: input '{port.name}' has shape {array.shape}; "
-                    f"it must be {port.source_shape}"
-                )
-            nhwc = array.transpose(0, 2, 3, 1) if port.layout == "NCHW" else array
-            sample.append(np.ascontiguousarray(nhwc).reshape(graph.tensors[port.tensor].shape))
-        yield tuple(sample)
+        return load_samples(calibration, graph.inputs)
+    return samples_of(calibration, graph.inputs, where="calibration")

@@ -39,7 +39,8 @@ def quantize_multiplier(factor: float) -> tuple[int, int]:
 
 def wrap_int32(x: Array) -> Array:
     """Two's complement wrap to 32 bits, kept in int64."""
-    return ((x.astype(np.int64) + 2**31) & 0xFFFFFFFF) - 2**31
+    wrapped: Array = ((x.astype(np.int64) + 2**31) & 0xFFFFFFFF) - 2**31
+    return wrapped
 
 
 def saturating_rounding_doubling_high_multiply(a: Array, b: Array | int) -> Array:
@@ -54,10 +55,13 @@ def rounding_divide_by_power_of_two(x: Array, exponent: Array | int) -> Array:
     mask = (np.int64(1) << exponent) - 1
     remainder = x & mask
     threshold = (mask >> 1) + (x < 0)
-    return (x >> exponent) + (remainder > threshold)
+    quotient: Array = (x >> exponent) + (remainder > threshold)
+    return quotient
 
 
-def multiply_by_quantized_multiplier(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
+def multiply_by_quantized_multiplier(
+    x: Array, multiplier: Array | int, shift: Array | int
+) -> Array:
     """x * multiplier * 2^(shift - 31), rounded twice as gemmlowp does; int32 in int64 arrays."""
     shift = np.asarray(shift, np.int64)
     shifted = wrap_int32(x.astype(np.int64) << np.maximum(shift, 0))
@@ -83,4 +87,5 @@ def round_half_away(x: Array | float) -> Array:
     """Round to the nearest integer, halves away from zero, as C's ``round``."""
     values = np.asarray(x, np.float64)
     whole = np.trunc(values)
-    return whole + np.where(np.abs(values - whole) >= 0.5, np.sign(values), 0.0)
+    rounded: Array = whole + np.where(np.abs(values - whole) >= 0.5, np.sign(values), 0.0)
+    return rounded

@@ -76,12 +76,17 @@ class Artifact:
 
         ``inputs`` is an array (N first) for a model with one input, or an iterable of samples.
         """
-        chosen = None if inputs is None else InputSet(tuple(self._samples(inputs)))
+        chosen = None if inputs is None else InputSet(tuple(self.to_samples(inputs)))
         options = ValidateOptions(on=tuple(on), inputs=chosen, samples=samples)
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
             return validate(self.save(Path(folder) / "model"), options)
 
-    def _samples(self, inputs: Any) -> Iterable[tuple[Array, ...]]:
+    def to_samples(self, inputs: Any) -> Iterable[tuple[Array, ...]]:
+        """Samples as the generated C takes them, of an array (N first) or an iterable of samples.
+
+        Raises:
+            BadInputError: a sample does not fit the inputs.
+        """
         entries = self.manifest.inputs
         for sample in inputs:
             values = sample if isinstance(sample, tuple | list) else (sample,)
@@ -93,17 +98,12 @@ class Artifact:
 
 def _to_element(array: Array, entry: TensorEntry) -> Array:
     """One input of one sample as the generated C takes it; the batch dimension may be missing."""
-    shapes = {entry.shape: None, entry.shape[1:]: None}
-    if entry.layout == "NCHW":
-        for source in (entry.source_shape, entry.source_shape[1:]):
-            shapes.setdefault(source, entry.source_shape)
-    if array.shape not in shapes:
+    if entry.layout == "NCHW" and array.shape in (entry.source_shape, entry.source_shape[1:]):
+        array = array.reshape(entry.source_shape).transpose(0, 2, 3, 1)
+    elif array.shape not in (entry.shape, entry.shape[1:]):
         raise BadInputError(
             f"input '{entry.name}' has shape {array.shape}; it must be {entry.source_shape}"
         )
-    source_shape = shapes[array.shape]
-    if source_shape is not None:
-        array = array.reshape(source_shape).transpose(0, 2, 3, 1)
     array = np.ascontiguousarray(array.reshape(entry.shape))
     if np.issubdtype(array.dtype, np.floating):
         return quantize_array(array, entry)

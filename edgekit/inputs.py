@@ -40,21 +40,8 @@ def _seeded(entry: TensorEntry, index: int, random: np.random.Generator) -> Arra
         noise = np.full(entry.shape, constants[index])
     elif index == 3:
         noise = np.where(noise < (low + high) / 2, low, high)
-    return noise.astype(entry.dtype)
-
-
-def moderate_samples(
-    entries: Sequence[TensorEntry], count: int, *, seed: int
-) -> tuple[Sample, ...]:
-    """``count`` samples of normal noise that seldom saturates, for comparison with a float model."""
-    random = np.random.default_rng(seed)
-
-    def draw(entry: TensorEntry) -> Array:
-        low, high = INTEGER_RANGE[entry.dtype]
-        values = np.rint(random.normal((low + high) / 2, (high - low) / 6, entry.shape))
-        return np.clip(values, low, high).astype(entry.dtype)
-
-    return tuple(tuple(draw(entry) for entry in entries) for _ in range(count))
+    element: Array = noise.astype(entry.dtype)
+    return element
 
 
 def load_inputs(path: Path, manifest: Manifest) -> InputSet:

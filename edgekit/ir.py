@@ -209,7 +209,9 @@ class Graph:
             _verify_call(self.call(node))
         for port in self.outputs:
             if port.tensor not in defined:
-                raise BadInputError(f"output '{port.name}': tensor '{port.tensor}' is never computed")
+                raise BadInputError(
+                    f"output '{port.name}': tensor '{port.tensor}' is never computed"
+                )
         return self
 
     def _verify_node(self, node: Node) -> None:
@@ -238,11 +240,15 @@ def _verify_call(call: Call) -> None:
     operator = operator_of(call.node)
     if not isinstance(call.node.attributes, operator.attributes):
         raise call.fail(f"its attributes are not those of {operator.name}")
-    if call.node.arithmetic is not None and not isinstance(call.node.arithmetic, operator.arithmetic):
+    if call.node.arithmetic is not None and not isinstance(
+        call.node.arithmetic, operator.arithmetic
+    ):
         raise call.fail(f"its integer parameters are not those of {operator.name}")
     for tensor in (*call.activations, *call.outputs):
         if len(tensor.shape) > 4 or (len(tensor.shape) == 4 and tensor.shape[0] != 1):
-            raise call.fail(f"shape {tensor.shape} of '{tensor.name}' is not (1, H, W, C) or smaller")
+            raise call.fail(
+                f"shape {tensor.shape} of '{tensor.name}' is not (1, H, W, C) or smaller"
+            )
     operator.verify(call)
     shape = operator.output_shape(call.node.attributes, [tensor.shape for tensor in call.inputs])
     if shape != call.output.shape:

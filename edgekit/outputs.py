@@ -55,7 +55,7 @@ def _write(path: Path, arrays: dict[str, Array]) -> None:
     """The whole file or none."""
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays)
         Path(file.name).chmod(0o644)
         Path(file.name).replace(path)
     except OSError as error:

@@ -124,7 +124,8 @@ def _integer_noise(graph: QGraph) -> tuple[tuple[Array, ...], ...]:
         tensor = graph.tensors[name]
         low, high = INTEGER_RANGE[tensor.dtype]
         values = np.rint(random.normal((low + high) / 2, (high - low) / 6, tensor.shape))
-        return np.clip(values, low, high).astype(tensor.dtype)
+        noise: Array = np.clip(values, low, high).astype(tensor.dtype)
+        return noise
 
     return tuple(tuple(draw(port.tensor) for port in graph.inputs) for _ in range(SAMPLE_COUNT))
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from edgekit.ir import Array, QGraph
 from edgekit.kernel import Binding, CStruct, Kernel
-from edgekit.layout import Layout
+from edgekit.layout import NHWC, Layout
 
 Place = Literal["arena", "model_input", "model_output", "constant"]
 
@@ -60,7 +60,7 @@ class Operand:
     bytes: int = 0
     pixels: int = 0
     row_bytes: int = 0
-    layout: Layout = Layout()
+    layout: Layout = NHWC
     data: Array | None = None
 
 
@@ -81,8 +81,8 @@ class RowLoop:
 class Step:
     """One layer: a kernel call, or a copy where a port needs its own memory (kernel None).
 
-    ``fill`` is the zero point that the whole output is set to first, for the pads of a row-planar
-    map. ``padding_value`` asks for a constant row of that value in place of rows of padding.
+    ``fill`` is the zero point that every output row is set to before it is computed, for the pads of
+    a row-planar map. ``padding_value`` asks for a constant row of that value in place of rows of padding.
     """
 
     layer: str

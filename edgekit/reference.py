@@ -40,7 +40,7 @@ def _stacks(name: str, rows: Sequence[Sequence[Array]]) -> dict[str, bytes]:
     files = {}
     for index, column in enumerate(zip(*rows, strict=True)):
         buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, np.stack(column), version=(1, 0), allow_pickle=False)
+        np.save(buffer, np.stack(column), allow_pickle=False)
         files[f"{name}_{index}.npy"] = buffer.getvalue()
     return files
 

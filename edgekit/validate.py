@@ -119,7 +119,7 @@ def validate(
     if reference.source_tflite is not None and tflite_runtime_installed():
         progress("source: TensorFlow Lite reference kernels")
         samples = max(counts.values(), key=len)
-        outputs = run_tflite(reference.source_tflite, manifest, samples)
+        outputs: Outputs = run_tflite(reference.source_tflite, manifest, samples)
         reports.append(run.compare("source", outputs, expected))
     for rung in rungs:
         progress(f"{rung}: {len(counts[rung])} samples")

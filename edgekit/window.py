@@ -57,7 +57,8 @@ class Window:
     @property
     def is_pointwise(self) -> bool:
         return all(
-            axis == Axis(kernel=1) or (axis.kernel == 1 and axis.stride == 1 and not axis.pad_before)
+            axis == Axis(kernel=1)
+            or (axis.kernel == 1 and axis.stride == 1 and not axis.pad_before)
             for axis in (self.height, self.width)
         )
 

@@ -10,8 +10,8 @@ static ek_dsp_depthwise_row row_of(const ek_depthwise_conv2d_s8_row_planar *laye
                                    int32_t columns) {
   const int32_t groups = columns / GROUP;
   const int32_t tail = columns % GROUP;
-  const int32_t words = layer->finish == EK_DSP_CLAMPED ? EK_DSP_DEPTHWISE_CLAMPED_WORDS
-                                                        : EK_DSP_DEPTHWISE_WORDS;
+  const int32_t words =
+      layer->finish == EK_DSP_CLAMPED ? EK_DSP_DEPTHWISE_CLAMPED_WORDS : EK_DSP_DEPTHWISE_WORDS;
   const int32_t input_words = 1 + STRIDE * groups + (tail > 3 - STRIDE ? 1 : 0);
   ek_dsp_depthwise_row row = {{0, 0},
                               layer->channels,

@@ -20,13 +20,13 @@ enum { EK_DSP_DEPTHWISE_WORDS = 10, EK_DSP_DEPTHWISE_CLAMPED_WORDS = 12 };
 
 /* Passed by value: on Arm it then lies in the caller's frame, where the row may write. */
 typedef struct {
-  uintptr_t spill[2];          /* working space */
-  int32_t pixel_stride;        /* bytes from one output pixel to the next */
-  int8_t *output;              /* first pixel, first channel */
-  int32_t group_bytes;         /* output bytes from the first pixel to behind the last group of 4 */
-  uintptr_t tail;              /* 0 to 3 pixels behind the groups */
-  const int32_t *packed_end;   /* behind the last channel */
-  int32_t input_gap;           /* bytes from behind the words read of a channel to the next one */
+  uintptr_t spill[2];        /* working space */
+  int32_t pixel_stride;      /* bytes from one output pixel to the next */
+  int8_t *output;            /* first pixel, first channel */
+  int32_t group_bytes;       /* output bytes from the first pixel to behind the last group of 4 */
+  uintptr_t tail;            /* 0 to 3 pixels behind the groups */
+  const int32_t *packed_end; /* behind the last channel */
+  int32_t input_gap;         /* bytes from behind the words read of a channel to the next one */
   ek_dsp_registers *saved;
 } ek_dsp_depthwise_row;
 

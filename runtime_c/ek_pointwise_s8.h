@@ -13,9 +13,10 @@ typedef struct {
   const int32_t *packed;
   int32_t input_channels;
   int32_t output_channels;
-  int32_t channel_step; /* bytes from an output channel to the next: 1 (NHWC), or channel_stride */
-  int32_t pad_left;     /* row-planar output: columns of padding before the first one */
-  int32_t finish;       /* EK_DSP_... of ek_dsp_requantize.h */
+  int32_t is_planar;         /* 0: NHWC output, 1: row-planar */
+  int32_t channel_step;      /* bytes between output channels: 1 (NHWC), or channel_stride */
+  int32_t pad_left;          /* row-planar: columns of padding before the first one */
+  int32_t finish;            /* EK_DSP_... of ek_dsp_requantize.h */
   int32_t output_zero_point; /* this and the next two are read by EK_DSP_GENERAL alone */
   int32_t minimum;
   int32_t maximum;
@@ -24,7 +25,7 @@ typedef struct {
 /* rows: one pointer to [columns.end][input_channels]; nothing behind the last column is read.
  * output: NHWC [columns.end][output_channels], or row-planar
  *         [output_channels][channel_step] (edgekit/layout.py); padding is not written.
- * scratch: 8 bytes per input channel, rounded up to 4 channels.
+ * scratch: 8 bytes per input channel, rounded up to 4 channels; EK_DSP_GENERAL: 32 bytes more.
  * Writes the pixels of a tile of 4 after it has read them; in row-planar form all over the row.
  * Needs unaligned word loads (CCR.UNALIGN_TRP = 0, as after reset). */
 void ek_pointwise_s8__dsp_4x2(const void *layer, const void *const *rows, void *output,

@@ -12,8 +12,7 @@ static int32_t planar_byte(int32_t column) {
 }
 
 static int32_t byte_of(const ek_pointwise_s8 *layer, int32_t column) {
-  return layer->channel_step == 1 ? column * layer->output_channels
-                                  : planar_byte(column + layer->pad_left);
+  return layer->is_planar ? planar_byte(column + layer->pad_left) : column * layer->output_channels;
 }
 
 /* The last group of channels where their number is not a multiple of 4; absent ones are 0. */
@@ -74,19 +73,17 @@ static void store_general(const ek_pointwise_s8 *layer, const int32_t *sums, int
   }
 }
 
-/* Pair after pair: sums, then ek_scale. */
-static void run_general(const ek_pointwise_s8 *layer, int32_t pixels, int32_t groups,
-                        const ek_dsp_pointwise_tile *tile) {
-  int32_t sums[TILE * 2];
-  ek_dsp_pointwise_tile pair = *tile;
+/* Pair after pair: sums, which go behind the lanes, then ek_scale. */
+static void run_general(const ek_pointwise_s8 *layer, int32_t pixels, int32_t groups, int32_t *sums,
+                        ek_dsp_pointwise_tile *tile) {
   const int32_t *packed = layer->packed;
-  pair.output = sums;
+  int8_t *output = tile->output;
   for (int32_t channel = 0; channel < layer->output_channels; channel += 2) {
     const int32_t second = channel + 1 < layer->output_channels ? channel + 1 : channel;
-    int8_t *output = (int8_t *)tile->output;
-    pair.packed_end = packed + 2 + groups * 2;
-    run_pairs(pixels, packed, groups, EK_DSP_GENERAL, &pair);
-    packed = pair.packed_end + 4;
+    tile->output = sums;
+    tile->packed_end = packed + 2 + groups * 2;
+    run_pairs(pixels, packed, groups, EK_DSP_GENERAL, tile);
+    packed = tile->packed_end + 4;
     store_general(layer, sums, pixels, packed - 4, tile->pixel_offsets,
                   output + channel * layer->channel_step);
     store_general(layer, sums + 1, pixels, packed - 2, tile->pixel_offsets,
@@ -101,8 +98,9 @@ void ek_pointwise_s8__dsp_4x2(const void *layer_, const void *const *rows, void 
   const int32_t groups = (channels + 3) / 4;
   const int8_t *pixels = (const int8_t *)rows[0] + columns.begin * channels;
   int16_t *lanes = scratch;
+  int32_t *sums = (int32_t *)scratch + groups * (LANES_PER_GROUP / 2);
   const int32_t first_byte = byte_of(layer, columns.begin);
-  const int32_t tile_bytes = layer->channel_step == 1 ? TILE * layer->output_channels : TILE;
+  const int32_t tile_bytes = layer->is_planar ? TILE : TILE * layer->output_channels;
   int8_t *tile_output = (int8_t *)output + first_byte;
   ek_dsp_pointwise_tile tile = {
       NULL,     layer->channel_step, {0, 0, 0}, lanes, lanes + groups * LANES_PER_GROUP, NULL,
@@ -118,7 +116,7 @@ void ek_pointwise_s8__dsp_4x2(const void *layer_, const void *const *rows, void 
     }
     tile.output = tile_output;
     if (layer->finish == EK_DSP_GENERAL) {
-      run_general(layer, count, groups, &tile);
+      run_general(layer, count, groups, sums, &tile);
     } else {
       run_fast(layer, count, groups, &tile);
     }

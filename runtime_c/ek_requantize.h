@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* x * multiplier / 2^31, ties up. multiplier >= 0. */
+/* x * multiplier / 2^31, ties up; not both INT32_MIN. */
 static inline int32_t ek_doubling_high_multiply(int32_t x, int32_t multiplier) {
   return (int32_t)(((int64_t)x * multiplier + ((int64_t)1 << 30)) >> 31);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ek_rows.h"
 
+#include <string.h>
+
 /* Row pointers of all operands for output row y. */
 static void gather(const ek_rows_loop *loop, const void *const *operands, int32_t y,
                    const void **rows) {
@@ -21,6 +23,9 @@ void ek_run_rows(const ek_rows_loop *loop, const void *const *operands, void *ou
   int8_t *out = output;
   for (int32_t y = 0; y < loop->output_height; y++, out += loop->output_row_bytes) {
     gather(loop, operands, y, rows);
+    if (loop->output_fill >= 0) {
+      memset(out, loop->output_fill, (size_t)loop->output_row_bytes);
+    }
     loop->kernel(loop->layer, rows, out, all, scratch);
   }
 }

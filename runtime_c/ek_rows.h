@@ -18,6 +18,7 @@ typedef struct {
   int32_t operand_count;
   int32_t operand_row_bytes[EK_MAX_OPERANDS]; /* 0: one row serves all */
   int32_t output_row_bytes;
+  int32_t output_fill; /* byte that an output row is set to before it is computed, or -1 */
   int32_t input_height;
   int32_t output_height;
   int32_t output_width;

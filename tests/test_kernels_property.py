@@ -21,7 +21,7 @@ CHECKS = [HealthCheck.filter_too_much, HealthCheck.too_slow]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=40, suppress_health_check=CHECKS)
+@settings(max_examples=60, suppress_health_check=CHECKS)
 @given(data=st.data())
 def test_kernels_equal_reference_on_random_layers(family: str, data: st.DataObject) -> None:
     call = only_call(quantized(data.draw(CALLS[family])))
@@ -33,7 +33,7 @@ def test_kernels_equal_reference_on_random_layers(family: str, data: st.DataObje
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=25, suppress_health_check=CHECKS)
+@settings(max_examples=40, suppress_health_check=CHECKS)
 @given(data=st.data())
 def test_integers_follow_the_float_definition(family: str, data: st.DataObject) -> None:
     float_call = data.draw(CALLS[family])

@@ -278,10 +278,10 @@ def test_weights_larger_than_the_code_memory(tmp_path: Path) -> None:
     weights = "static const int8_t weights[600000] = {[0] = 3, [599999] = 4};\n"
     source = model_source(
         old="  output[0] = sum_values(doubled);\n",
-        new="  volatile int32_t last = 599999;\n  output[0] = (int8_t)(sum_values(doubled) + "
+        new="  volatile int32_t last = 599999;\n  output[0] = (int8_t)(sum_values(doubled) - "
         "weights[599999 - last] * weights[last]);\n",
     ).replace("void spin(void);\n", "void spin(void);\n" + weights)
     directory = write_model(tmp_path / "m", source=source)
     ((sample,),) = random_samples(1)
     run = run_qemu(directory, [[sample]], load_target("cortex-m55"))
-    assert run.outputs[0][0].tolist() == [[expected_output(sample) + 12]]
+    assert run.outputs[0][0].tolist() == [[expected_output(sample) - 12]]

@@ -19,12 +19,10 @@ def analyze(
     with progress("analyze") as show:
         show("import")
         imported = load_model(model)
-        samples = None if calib is None else load_samples(calib, imported.graph)
+        samples = None if calib is None else load_samples(calib, imported.graph.inputs)
         # Ranges do not change sizes, so missing calibration data is nothing to warn about here.
         quiet = (lambda text: None) if samples is None else warn
-        analysis = analyze_model(
-            imported, load_target(target), samples, progress=show, warn=quiet
-        )
+        analysis = analyze_model(imported, load_target(target), samples, progress=show, warn=quiet)
     if json:
         print_json(analysis.to_json())
         return

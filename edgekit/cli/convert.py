@@ -17,7 +17,9 @@ def convert(
     target: TargetName,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="DIR", help="Folder to write; replaced if edgekit wrote it."),
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder to write; replaced if edgekit wrote it."
+        ),
     ],
     calib: Calibration = None,
     max_ram: Annotated[
@@ -55,7 +57,7 @@ def convert(
     with progress("convert") as show:
         show("import")
         imported = load_model(model)
-        samples = None if calib is None else load_samples(calib, imported.graph)
+        samples = None if calib is None else load_samples(calib, imported.graph.inputs)
         integers = to_integers(imported, samples, progress=show, warn=warn)
         sources = convert_model(integers, options, progress=show)
         write_project(sources, output)

@@ -20,7 +20,6 @@ def profile(
 
     Cycles are modelled with a simple in-order table (Cortex-M4 and M7), not measured.
     """
-    import msgspec
 
     from edgekit.errors import BadInputError
     from edgekit.manifest import load_manifest
@@ -33,7 +32,7 @@ def profile(
         show("emulating one inference")
         result = profile_qemu(directory, load_target(load_manifest(directory).target))
     if json:
-        print_json(msgspec.json.format(msgspec.json.encode(result), indent=2))
+        print_json(result.to_json())
         return
     print_table(
         f"{directory} on {result.core} ({result.compiler})",

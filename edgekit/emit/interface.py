@@ -15,13 +15,15 @@ from edgekit.ir import INTEGER_RANGE, Port, QGraph, Tensor
 from edgekit.program import ARENA_ALIGN
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
-_RESERVED = frozenset(
+_RESERVED_WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if "
-    "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "union unsigned void volatile while asm bool catch class delete explicit export false friend "
-    "mutable namespace new operator private protected public template this throw true try typeid "
-    "typename using virtual wchar_t and or not xor main ek memory arena in out".split()
+    "inline int long register restrict return short signed sizeof static struct switch "
+    "typedef union unsigned void volatile while asm bool catch class delete explicit export "
+    "false friend mutable namespace new operator private protected public template this throw "
+    "true try typeid typename using virtual wchar_t and or not xor main ek memory arena in "
+    "out"
 )
+_RESERVED = frozenset(_RESERVED_WORDS.split(" "))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +134,10 @@ extern "C" {{
 #endif
 
 {_ports_text(interface)}
-{_structs_text(interface)}/* Runs the model once. The arena holds all state: {macro}_ARENA_BYTES bytes, aligned to
- * {macro}_ARENA_ALIGN; its content need not be kept between runs. Inputs, outputs and arena must not
- * overlap. Returns EK_BAD_ARGUMENT for a NULL pointer or an arena that is not aligned. */
+{_structs_text(interface)}/* Runs the model once. The arena holds all state: {macro}_ARENA_BYTES
+ * bytes, aligned to {macro}_ARENA_ALIGN; its content need not be kept between runs. Inputs, outputs
+ * and arena must not overlap. Returns EK_BAD_ARGUMENT for a NULL pointer or an arena that is not
+ * aligned. */
 EK_WARN_UNUSED {interface.run_prototype()};
 
 {_quantize_functions(interface)}
@@ -156,7 +159,9 @@ def _ports_text(interface: Interface) -> str:
             lines.append(f"/* {comment_text(tensor.port.name)}: {shape}{order} {tensor.c_type} */")
             lines.append(f"#define {interface.macro}_{label}_BYTES {tensor.tensor.bytes}")
             if kind == "INPUT" and _takes_camera_bytes(tensor.tensor):
-                lines.append("/* A camera byte 0..255 (0.0 to 1.0) becomes an element by ^ 0x80. */")
+                lines.append(
+                    "/* A camera byte 0..255 (0.0 to 1.0) becomes an element by ^ 0x80. */"
+                )
     return "\n".join(lines) + "\n"
 
 
@@ -204,12 +209,15 @@ def _quantize_text(function: str, tensor: CTensor) -> str:
     assert q is not None
     low, high = INTEGER_RANGE[tensor.tensor.dtype]
     span = 2.0 * (high - low + 1)
-    return f"""/* The element for a real value: value / {q.scale!r} + {q.zero_point}, halves away from zero. */
-static inline {tensor.c_type} {function}(float value) {{
+    c_type, top, half = tensor.c_type, f"{span:.1f}f", "0.5f"
+    return f"""/* value / {q.scale!r} + {q.zero_point}, halves away from zero, saturating. */
+static inline {c_type} {function}(float value) {{
   const float scaled = value / {_float_literal(q.scale)};
-  const float bounded = !(scaled > {-span:.1f}f) ? {-span:.1f}f : scaled > {span:.1f}f ? {span:.1f}f : scaled;
-  const int32_t element = (int32_t)(bounded < 0.0f ? bounded - 0.5f : bounded + 0.5f) + ({q.zero_point});
-  return ({tensor.c_type})(element < {low} ? {low} : element > {high} ? {high} : element);
+  const float floor = scaled > -{top} ? scaled : -{top};
+  const float bounded = floor < {top} ? floor : {top};
+  const float shifted = bounded < 0.0f ? bounded - {half} : bounded + {half};
+  const int32_t element = (int32_t)shifted + ({q.zero_point});
+  return ({c_type})(element < {low} ? {low} : element > {high} ? {high} : element);
 }}
 """
 

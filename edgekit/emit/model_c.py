@@ -17,7 +17,7 @@ from edgekit.emit.c_tables import (
 from edgekit.emit.interface import Interface
 from edgekit.program import MAX_OPERANDS, Image, Operand, Step
 
-_LOOP_BYTES = 4 * (11 + MAX_OPERANDS)
+_LOOP_BYTES = 4 * (12 + MAX_OPERANDS)
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class ModelSource:
 def model_source(image: Image, interface: Interface, *, version: str) -> ModelSource:
     """Emit model.c for a placed program."""
     emitter = _Emitter(image, interface)
-    calls = "\n".join(
-        emitter.call(index, step) for index, step in enumerate(image.program.steps)
-    )
+    calls = "\n".join(emitter.call(index, step) for index, step in enumerate(image.program.steps))
     headers = sorted(
         {step.kernel.header for step in image.program.steps if step.kernel}
         | {"ek_hook.h", "ek_rows.h"}
@@ -95,8 +93,6 @@ class _Emitter:
         output = self._pointer(index, step.output)
         title = comment_text(f"{step.op} {step.source or step.layer}")
         lines = [f"  /* {index}: {title} */", f"  EK_LAYER_HOOK({index});"]
-        if step.fill is not None:
-            lines.append(f"  memset({output}, {step.fill & 0xFF}, {step.output.bytes});")
         if step.kernel is None:
             source = self._pointer(index, step.operands[0])
             lines.append(f"  memcpy({output}, {source}, {step.output.bytes});")
@@ -129,7 +125,8 @@ class _Emitter:
             "padding_row": padding,
             "operand_count": str(len(step.operands)),
             "operand_row_bytes": f"{{{pitches}}}",
-            "output_row_bytes": str(step.output.row_bytes),
+            "output_row_bytes": str(step.output.bytes // loop.output_height),
+            "output_fill": str(-1 if step.fill is None else step.fill & 0xFF),
             "input_height": str(loop.input_height),
             "output_height": str(loop.output_height),
             "output_width": str(loop.output_width),

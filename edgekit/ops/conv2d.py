@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
 from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind
+from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._weighted import (
     INPUT,
@@ -91,7 +92,7 @@ class Conv2dOperator(Operator):
     name = "conv2d"
     attributes = Conv2d
     arithmetic = WeightedArithmetic
-    kernels = (REF,)
+    kernels = (DSP_4X2, REF)
 
     def output_shape(self, attributes: Conv2d, inputs: Sequence[Shape]) -> Shape:
         _, height, width, _ = inputs[INPUT]
@@ -239,4 +240,4 @@ def _tie_case() -> Case:
     return Case("rounding_ties", graph, ((values,),))
 
 
-OPERATOR = Conv2dOperator()
+OPERATOR: Conv2dOperator = Conv2dOperator()

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weighted import (
     BIAS,
@@ -89,7 +90,7 @@ class DepthwiseConv2dOperator(Operator):
     name = "depthwise_conv2d"
     attributes = DepthwiseConv2d
     arithmetic = WeightedArithmetic
-    kernels = (REF,)
+    kernels = (DSP_3X3S1, DSP_3X3S2, REF)
 
     def output_shape(self, attributes: DepthwiseConv2d, inputs: Sequence[Shape]) -> Shape:
         _, height, width, _ = inputs[INPUT]

@@ -98,7 +98,7 @@ class FullyConnectedOperator(Operator):
 
     def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
         attributes: FullyConnected = call.node.attributes
-        # Sums in float64, so that float32 results (and scales) do not depend on the order of a BLAS.
+        # float64, so that float32 results (and scales) do not depend on the order of a BLAS.
         weights = inputs[WEIGHTS].astype(np.float64)
         sums = inputs[INPUT].astype(np.float64).reshape(-1, weights.shape[1]) @ weights.T
         bias = inputs[BIAS] if len(inputs) > BIAS else None

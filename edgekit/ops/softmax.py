@@ -137,6 +137,9 @@ class SoftmaxOperator(Operator):
         yield _case("one_class", (1, 1), 0.1)
         yield _case("two_classes", (1, 2), 0.05, inputs=_all_differences())
         yield _case("two_classes_coarse", (1, 2), 0.25, inputs=_all_differences())
+        # Found by search: two steps of Newton's method would give other integers.
+        near_ties = (_row(-34, 99, -30, 82), _row(96, 40, 75, -125))
+        yield _case("third_newton_step", (1, 4), 0.05, inputs=tuple((x,) for x in near_ties))
         yield _case("pixels", (1, 3, 4, 5), 0.08)
         yield _case("rank_3_odd", (1, 7, 3), 0.2)
         yield _case("fine_scale", (1, 12), 0.0003)

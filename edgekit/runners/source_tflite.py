@@ -53,9 +53,7 @@ def _run(interpreter: Any, manifest: Manifest, sample: Sequence[Array]) -> tuple
     interpreter.invoke()
     return tuple(
         _from_runtime(interpreter.get_tensor(detail["index"]), entry)
-        for detail, entry in zip(
-            interpreter.get_output_details(), manifest.outputs, strict=True
-        )
+        for detail, entry in zip(interpreter.get_output_details(), manifest.outputs, strict=True)
     )
 
 

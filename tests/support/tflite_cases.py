@@ -255,7 +255,6 @@ def _weighted() -> Iterator[tuple[str, ModelSpec]]:
             yield f"depthwise_{name}", convolution("DEPTHWISE_CONV_2D", **depthwise, **options)
     yield "conv_pointwise", convolution("CONV_2D", **{**small, "kernel": (1, 1)})
     yield "conv_per_tensor", convolution("CONV_2D", **small, per_channel=False)
-    yield "conv_without_bias", convolution("CONV_2D", **small, with_bias=False)
     yield "conv_kernel_wider_than_map", convolution("CONV_2D", **{**small, "kernel": (9, 1)})
     yield "conv_saturates", convolution("CONV_2D", **small, output_scale=0.002)
     yield "conv_left_shift", convolution("CONV_2D", **small, output_scale=0.00002)

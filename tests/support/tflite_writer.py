@@ -88,10 +88,12 @@ def constant_spec(name: str, data: Array, **quantization: Any) -> TensorSpec:
 
 def write_tflite(model: ModelSpec) -> bytes:
     """The bytes of a file with this model."""
-    return _Writer(model).file()
+    return Writer(model).file()
 
 
-class _Writer:
+class Writer:
+    """The builder of one file; a subclass may break what it builds."""
+
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
         self._builder = flatbuffers.Builder(1024)

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_dsp_depthwise_columns.h"
+#include "ek_dsp_depthwise_row.h"
+#include "ek_dsp_requantize.h"
+
+#if !defined(__ARM_FEATURE_DSP)
+
+/* The row as a layer of its own: output columns from 0, channels one after the other. */
+static void row_of(const int8_t *const *inputs, const int32_t *packed, ek_dsp_depthwise_row row,
+                   int32_t stride, int32_t finish) {
+  const int32_t words =
+      finish == EK_DSP_CLAMPED ? EK_DSP_DEPTHWISE_CLAMPED_WORDS : EK_DSP_DEPTHWISE_WORDS;
+  const int32_t tail = (int32_t)row.tail;
+  const int32_t groups = row.group_bytes / (4 * row.pixel_stride);
+  const int32_t input_words = 1 + stride * groups + (tail > 3 - stride ? 1 : 0);
+  const void *const rows[3] = {inputs[0], inputs[1], inputs[2]};
+  const ek_columns columns = {0, groups * 4 + tail};
+  const ek_depthwise_conv2d_s8_row_planar layer = {packed,
+                                                   (int32_t)(row.packed_end - packed) / words,
+                                                   input_words * 4 + row.input_gap,
+                                                   finish,
+                                                   0,
+                                                   -128,
+                                                   127};
+  ek_dsp_depthwise_columns(&layer, rows, row.output, columns, stride);
+}
+
+void ek_dsp_depthwise_3x3s1_at_zero_point(const int8_t *top, const int8_t *middle,
+                                          const int8_t *bottom, const int32_t *packed,
+                                          ek_dsp_depthwise_row row) {
+  const int8_t *const inputs[3] = {top, middle, bottom};
+  row_of(inputs, packed, row, 1, EK_DSP_AT_ZERO_POINT);
+}
+
+void ek_dsp_depthwise_3x3s1_linear(const int8_t *top, const int8_t *middle, const int8_t *bottom,
+                                   const int32_t *packed, ek_dsp_depthwise_row row) {
+  const int8_t *const inputs[3] = {top, middle, bottom};
+  row_of(inputs, packed, row, 1, EK_DSP_LINEAR);
+}
+
+void ek_dsp_depthwise_3x3s1_clamped(const int8_t *top, const int8_t *middle, const int8_t *bottom,
+                                    const int32_t *packed, ek_dsp_depthwise_row row) {
+  const int8_t *const inputs[3] = {top, middle, bottom};
+  row_of(inputs, packed, row, 1, EK_DSP_CLAMPED);
+}
+
+void ek_dsp_depthwise_3x3s2_at_zero_point(const int8_t *top, const int8_t *middle,
+                                          const int8_t *bottom, const int32_t *packed,
+                                          ek_dsp_depthwise_row row) {
+  const int8_t *const inputs[3] = {top, middle, bottom};
+  row_of(inputs, packed, row, 2, EK_DSP_AT_ZERO_POINT);
+}
+
+void ek_dsp_depthwise_3x3s2_linear(const int8_t *top, const int8_t *middle, const int8_t *bottom,
+                                   const int32_t *packed, ek_dsp_depthwise_row row) {
+  const int8_t *const inputs[3] = {top, middle, bottom};
+  row_of(inputs, packed, row, 2, EK_DSP_LINEAR);
+}
+
+void ek_dsp_depthwise_3x3s2_clamped(const int8_t *top, const int8_t *middle, const int8_t *bottom,
+                                    const int32_t *packed, ek_dsp_depthwise_row row) {
+  const int8_t *const inputs[3] = {top, middle, bottom};
+  row_of(inputs, packed, row, 2, EK_DSP_CLAMPED);
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One call of a rows kernel over a whole map, and the bytes that it must leave behind. */
+#ifndef KERNEL_TRIALS_H
+#define KERNEL_TRIALS_H
+
+#include "ek_kernel.h"
+
+enum { TRIAL_GUARD_BYTES = 16 };
+
+typedef struct {
+  const char *name;
+  ek_rows_kernel kernel;
+  const void *layer;
+  const int8_t *input;
+  int32_t input_bytes;
+  const int8_t *padding_row;
+  const int32_t *row_offsets; /* [rows][row_pointers] bytes from input, -1: the padding row */
+  int32_t rows;
+  int32_t row_pointers;
+  const ek_columns *ranges; /* every row is computed in these ranges */
+  int32_t range_count;
+  int32_t output_row_bytes;
+  const int8_t *before; /* [rows][output_row_bytes] and a guard on both sides */
+  const int8_t *after;
+  int32_t scratch_bytes;
+} kernel_trial;
+
+extern const kernel_trial kernel_trials[];
+extern const int32_t kernel_trial_count;
+
+#endif

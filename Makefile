@@ -9,7 +9,7 @@ BIN = .venv/bin
 SETUP_DONE = .venv/edgekit-setup
 TYPED_TREE = .cache/typed
 
-.PHONY: help setup system check test demo clean
+.PHONY: help setup system check test demo figures clean
 
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -40,6 +40,9 @@ test: setup ## all tests; the last line is pytest's
 
 demo: setup ## train, convert, validate on the host and on an emulated Cortex-M4
 	@$(BIN)/python examples/digits/demo.py
+
+figures: setup ## measure the key figures again and write benchmarks/key_figures.txt
+	@$(BIN)/python benchmarks/key_figures.py
 
 clean: ## remove .venv and everything that was built
 	rm -rf .venv .cache .hypothesis build dist *.egg-info

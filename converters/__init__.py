@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The stages that turn a model file into a placed program."""

@@ -63,18 +63,23 @@ def _signed_align(distance: int) -> int:
 
 
 def _lower_bound(buffers: Sequence[Buffer], distances: Mapping[tuple[int, int], int]) -> int:
-    """The largest live set over all steps, minus what the allowed overlaps can save there."""
+    """The largest live set over all steps, minus what the allowed overlaps can save there.
+
+    Every buffer but the topmost one takes whole words, since the next one starts at a word.
+    """
+    sizes = [_align(buffer.bytes) for buffer in buffers]
     bound = 0
     for step in range(max((b.last for b in buffers), default=-1) + 1):
         live = {i for i, b in enumerate(buffers) if b.first <= step <= b.last}
-        total = sum(buffers[i].bytes for i in live)
+        total = sum(sizes[i] for i in live)
+        total -= max((sizes[i] - buffers[i].bytes for i in live), default=0)
         saved: dict[int, int] = {}
         for (output, source), distance in distances.items():
             if output in live and source in live:
-                sizes = buffers[output].bytes, buffers[source].bytes
-                union = max(sizes[0], distance + sizes[1])
-                saved[output] = saved.get(output, 0) + max(sum(sizes) - union, 0)
-        total -= sum(min(relief, buffers[output].bytes) for output, relief in saved.items())
+                union = max(sizes[output], distance + sizes[source])
+                relief = max(sizes[output] + sizes[source] - union, 0)
+                saved[output] = saved.get(output, 0) + relief
+        total -= sum(min(relief, sizes[output]) for output, relief in saved.items())
         bound = max(bound, total)
     return bound
 

@@ -12,10 +12,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from edgekit.converters.tflite_boundary import Boundary, boundary_of
-from edgekit.converters.tflite_mapping import MAPPINGS
-from edgekit.converters.tflite_operation import Mapped, Operand, Operation
-from edgekit.converters.tflite_reader import (
+from edgekit.converters.tflite.boundary import Boundary, boundary_of
+from edgekit.converters.tflite.mapping import MAPPINGS
+from edgekit.converters.tflite.operation import Mapped, Operand, Operation
+from edgekit.converters.tflite.reader import (
     ABSENT,
     ModelRecord,
     OperatorRecord,

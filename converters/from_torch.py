@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgekit.converters.pt2_archive import screen_archive, without_pickled_objects
-from edgekit.converters.torch_program import ProgramReader
+from edgekit.converters.torch.program import ProgramReader
+from edgekit.converters.torch.pt2_archive import screen_archive, without_pickled_objects
 from edgekit.converters.user_code import load_function, user_error
 from edgekit.errors import BadInputError, EdgekitError, MissingProgramError
 from edgekit.ir import Graph

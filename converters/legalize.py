@@ -149,7 +149,7 @@ def hoist_clamp(view: View, node: Node) -> Rewrite | None:
     behind = view.exclusive_producer(source)
     if behind is None or (producer.op == "max_pool2d" and not _can_clamp(behind)):
         return None
-    clamped = dataclasses.replace(view.tensor(source), name=f"{node.name}/clamped")
+    clamped = dataclasses.replace(view.tensor(source), name=f"{source}/{node.name}")
     clamp = dataclasses.replace(node, inputs=(source,), outputs=(clamped.name,))
     moved = dataclasses.replace(producer, inputs=(clamped.name,), outputs=node.outputs)
     return Rewrite((producer, node), (clamp, moved), (clamped,))

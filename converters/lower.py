@@ -55,18 +55,22 @@ def _candidates(call: Call, isa: Sequence[str]) -> list[Kernel]:
     found = [
         kernel
         for kernel in operator_of(call.node).kernels
-        if kernel.isa in isa and kernel.accepts(call) is None and not _row_problem(call, kernel)
+        if kernel.isa in isa and _refusal(call, kernel) is None
     ]
     return sorted(found, key=lambda kernel: (kernel.instructions(call), kernel.symbol))
 
 
-def _row_problem(call: Call, kernel: Kernel) -> bool:
-    """Whether the row driver has too few pointers for this call."""
+def _refusal(call: Call, kernel: Kernel) -> str | None:
+    """Why a kernel cannot serve a call, or None; the row driver holds MAX_ROWS pointers."""
     operator = operator_of(call.node)
     window = operator.window(call)
     operands = len(operator.runtime_operands(call))
     rows = operands * (window.height.kernel if window else 1)
-    return kernel.kind == "rows" and (rows > MAX_ROWS or operands > MAX_OPERANDS)
+    if kernel.kind == "rows" and operands > MAX_OPERANDS:
+        return f"{operands} operands are more than {MAX_OPERANDS}; split the node"
+    if kernel.kind == "rows" and rows > MAX_ROWS:
+        return f"its window spans {rows} rows, more than {MAX_ROWS}; use a smaller kernel"
+    return kernel.accepts(call)
 
 
 def _choose_kernels(graph: QGraph, isa: Sequence[str]) -> dict[str, list[Kernel]]:
@@ -77,7 +81,8 @@ def _choose_kernels(graph: QGraph, isa: Sequence[str]) -> dict[str, list[Kernel]
             continue
         chosen[call.node.name] = _candidates(call, isa)
         if not any(_reads_nhwc_only(call, kernel) for kernel in chosen[call.node.name]):
-            reasons = {kernel.accepts(call) for kernel in operator_of(call.node).kernels} - {None}
+            served = (k for k in operator_of(call.node).kernels if k.isa in isa)
+            reasons = {_refusal(call, kernel) for kernel in served} - {None}
             detail = "; ".join(sorted(str(reason) for reason in reasons)) or "no kernel serves it"
             problems.append(f"{call.node}: {detail}")
     if problems:
@@ -290,15 +295,15 @@ def _overlaps(steps: Sequence[Step], buffers: Mapping[str, Buffer]) -> list[Over
     for index, step in enumerate(steps):
         if step.kernel is None or step.kernel.write_behind is None or step.output.place != "arena":
             continue
-        if step.fill is not None:  # the whole output is filled before the first row is read
-            continue
         output = buffers[step.output.buffer]
-        for operand in step.operands:
-            dies = operand.place == "arena" and buffers[operand.buffer].last == index
-            if dies and output.first == index and operand.buffer != output.name:
-                distance = _chase_distance(step, operand)
-                if distance is not None:
-                    found.append(Overlap(output.name, operand.buffer, distance))
+        operands = [operand for operand in step.operands if operand.place == "arena"]
+        for name in dict.fromkeys(operand.buffer for operand in operands):
+            dies = buffers[name].last == index
+            if dies and output.first == index and name != output.name:
+                views = [_chase_distance(step, o) for o in operands if o.buffer == name]
+                distances = [distance for distance in views if distance is not None]
+                if len(distances) == len(views):
+                    found.append(Overlap(output.name, name, max(distances)))
     return found
 
 

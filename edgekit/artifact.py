@@ -15,7 +15,7 @@ from edgekit.emit.sources import Sources
 from edgekit.errors import BadInputError
 from edgekit.inputs import InputSet, dequantize_array, quantize_array
 from edgekit.ir import Array
-from edgekit.manifest import MANIFEST_NAME, Manifest, TensorEntry
+from edgekit.manifest import Manifest, TensorEntry, load_manifest
 from edgekit.validate import ValidateOptions, ValidationReport, validate
 
 
@@ -147,4 +147,10 @@ def write_project(sources: Sources, directory: Path) -> None:
 def _is_replaceable(directory: Path) -> bool:
     if not directory.is_dir():
         return False
-    return (directory / MANIFEST_NAME).is_file() or not any(directory.iterdir())
+    if not any(directory.iterdir()):
+        return True
+    try:  # other tools write a manifest.json too
+        load_manifest(directory)
+    except BadInputError:
+        return False
+    return True

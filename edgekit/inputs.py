@@ -25,6 +25,10 @@ class InputSet:
     samples: tuple[Sample, ...]
     labels: Array | None = None
 
+    def __post_init__(self) -> None:
+        if not self.samples:
+            raise BadInputError("inputs: there are no samples; give at least one")
+
 
 def seeded_samples(entries: Sequence[TensorEntry], count: int, *, seed: int) -> tuple[Sample, ...]:
     """``count`` samples: all lowest, all highest, zero point, alternating extremes, then noise."""
@@ -97,10 +101,10 @@ def _split(path: Path, entry: TensorEntry, array: Array) -> list[Array]:
     """One array per sample in the shape of the C interface."""
     shape, source = tuple(entry.shape[1:]), tuple(entry.source_shape[1:])
     for given in (array.shape[1:], array.shape[2:] if array.shape[1:2] == (1,) else None):
+        if given == source and entry.layout == "NCHW":
+            return list(array.reshape(-1, *source).transpose(0, 2, 3, 1)[:, None])
         if given == shape:
             return list(array.reshape(-1, *entry.shape))
-        if given == source and entry.layout == "NCHW":
-            return list(array.reshape(-1, *entry.source_shape).transpose(0, 2, 3, 1)[:, None])
     raise BadInputError(
         f"{path}: input '{entry.name}' has shape {array.shape}; it must be (N, "
         f"{', '.join(map(str, shape))})"

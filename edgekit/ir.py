@@ -18,11 +18,17 @@ import numpy.typing as npt
 
 from edgekit.errors import BadInputError
 
-DType = Literal["float32", "int8", "int16", "int32"]
+DType = Literal["float32", "int8", "int16", "int32", "int64"]
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
 
-DTYPE_BYTES: Mapping[str, int] = {"float32": 4, "int8": 1, "int16": 2, "int32": 4}
+DTYPE_BYTES: Mapping[str, int] = {
+    "float32": 4,
+    "int8": 1,
+    "int16": 2,
+    "int32": 4,
+    "int64": 8,
+}
 INTEGER_RANGE: Mapping[str, tuple[int, int]] = {
     "int8": (-128, 127),
     "int16": (-32768, 32767),
@@ -44,8 +50,8 @@ class Tensor:
     """An activation, or a constant when ``data`` is set (its array is read-only).
 
     ``shape`` starts with the batch size 1 for activations. ``quantization`` is set on the integer
-    activations of a QGraph and on constants that take part in element-wise arithmetic; the
-    scales of weights live in the multipliers of the node that uses them.
+    activations of a QGraph (int32 ones may be plain indices without it), and on constants that take
+    part in element-wise arithmetic; the scales of weights live in the multipliers of their node.
     """
 
     name: str
@@ -68,7 +74,7 @@ class Tensor:
 
 
 def constant(name: str, data: Array, *, quantization: Quantization | None = None) -> Tensor:
-    """A constant tensor over a read-only copy of ``data`` (float32, int8, int16 or int32)."""
+    """A constant tensor over a read-only copy of ``data`` (float32 or a signed integer type)."""
     array = np.array(data, order="C", copy=True)
     array.setflags(write=False)
     dtype: Any = array.dtype.name
@@ -229,7 +235,7 @@ class QGraph(Graph):
         for tensor in (*self.call(node).activations, *self.call(node).outputs):
             if tensor.dtype == "float32":
                 raise BadInputError(f"{node}: float tensor '{tensor.name}' in an integer model")
-            if tensor.quantization is None:
+            if tensor.quantization is None and tensor.dtype != "int32":
                 raise BadInputError(f"{node}: tensor '{tensor.name}' has no scale and zero point")
 
 

@@ -27,7 +27,7 @@ Progress = Callable[[str], None]
 Outputs = Sequence[tuple[Array, ...]]
 
 
-class Rung(msgspec.Struct, frozen=True, kw_only=True):
+class Rung(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rung against the reference; ``mismatches`` counts elements of all outputs."""
 
     name: str
@@ -67,7 +67,7 @@ class LayerDifference(msgspec.Struct, frozen=True, kw_only=True):
     mismatches: int
 
 
-class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
+class ValidationReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What ``validate --json`` prints."""
 
     rungs: tuple[Rung, ...]

@@ -28,14 +28,14 @@ void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s2(const void *layer_, const void
                                                   void *output, ek_columns columns, void *scratch) {
   const ek_depthwise_conv2d_s8_row_planar *layer = layer_;
   (void)scratch;
-  ek_columns head = columns; /* up to the first column that starts a word */
-  while (head.begin < columns.end && head.begin * STRIDE % 4 != 0) {
-    head.begin++;
+  int32_t first = layer->finish == EK_DSP_GENERAL ? columns.end : columns.begin;
+  while (first < columns.end && first * STRIDE % 4 != 0) { /* up to the start of a word */
+    first++;
   }
-  const int32_t first = layer->finish == EK_DSP_GENERAL ? columns.end : head.begin;
-  head.begin = columns.begin;
-  head.end = first;
-  ek_dsp_depthwise_columns(layer, rows, output, head, STRIDE);
+  if (first > columns.begin) {
+    const ek_columns head = {columns.begin, first};
+    ek_dsp_depthwise_columns(layer, rows, output, head, STRIDE);
+  }
   if (first == columns.end) {
     return;
   }

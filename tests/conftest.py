@@ -15,9 +15,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SKIPS_FAIL = os.environ.get("EDGEKIT_NO_SKIP") == "1"
 
 PACKAGE_OF_PROGRAM = {
+    "arm-none-eabi-g++": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "cc": "gcc libc6-dev",
     "clang": "clang",
+    "clang++": "clang",
     "clang-format": "clang-format",
     "gcc": "gcc libc6-dev",
     "git": "git",
@@ -69,6 +71,27 @@ def require_program() -> Callable[[str], str]:
         return path
 
     return path_of
+
+
+@pytest.fixture(scope="session")
+def converted(
+    shared_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """``converted(name)`` is a model of tests/support/models.py converted for cortex-m4.
+
+    The folder is shared by all tests of the session: copy it before changing it.
+    """
+    from support.models import convert_named
+
+    folders: dict[str, Path] = {}
+
+    def folder_of(name: str) -> Path:
+        if name not in folders:
+            folder = tmp_path_factory.mktemp(name) / "model"
+            folders[name] = convert_named(name, shared_model).save(folder)
+        return folders[name]
+
+    return folder_of
 
 
 def skip_reason(longrepr: object) -> str:

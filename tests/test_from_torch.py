@@ -141,6 +141,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "permute_rank_3": lambda m, y: y.flatten(2).permute(0, 2, 1),
     "channel_softmax": lambda m, y: y.softmax(1),
     "softmax_rank_2": lambda m, y: y.mean((2, 3)).softmax(-1),
+    "softmax_over_height": lambda m, y: y.softmax(2),
     "softmax_over_width_permuted": lambda m, y: y.permute(0, 2, 3, 1).softmax(3),
     "linear_after_flatten": lambda m, y: functional.linear(y.flatten(1), m.matrix),
     "linear_after_relu_of_flatten": lambda m, y: functional.linear(
@@ -263,9 +264,11 @@ def test_all_unsupported_operators_are_listed_at_once() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
-    "softmax_over_height": (lambda m, y: y.softmax(2), "use dim=1"),
     "pad_with_ones": (lambda m, y: functional.pad(y, (1, 1), value=1.0), "pad with zeros"),
-    "reflecting_pad": (lambda m, y: functional.pad(y, (1, 1), mode="reflect"), "not supported"),
+    "reflecting_pad": (
+        lambda m, y: functional.pad(y, (1, 1, 1, 1), mode="reflect"),
+        "not supported",
+    ),
     "cropping_pad": (lambda m, y: functional.pad(y, (-1, 0)), "pad H, W or C"),
     "divide_maps": (lambda m, y: 1.0 / (y * y), "not supported"),
     "uneven_tiles": (lambda m, y: functional.adaptive_avg_pool2d(y, 4), "use output_size=1"),

@@ -18,8 +18,8 @@ from support.tflite_oracle import Oracle
 from support.tflite_writer import ModelSpec, TensorSpec, constant_spec, write_tflite
 
 from edgekit.arith import round_half_away
-from edgekit.converters import tflite_multipliers as multipliers
 from edgekit.converters.from_tflite import import_tflite
+from edgekit.converters.tflite import multipliers
 from edgekit.interpret import interpret
 from edgekit.ir import Array, QGraph
 
@@ -64,7 +64,7 @@ def double_bound(bound: float, scale: float, zero_point: int) -> int:
 
 
 def single_softmax(beta: float, scale: float) -> tuple[int, int, int]:
-    return _double_softmax(1.0, _single(np.float32(beta) * np.float32(scale)))
+    return _double_softmax(1.0, _single(float(np.float32(beta) * np.float32(scale))))
 
 
 _double_softmax = multipliers.softmax_parameters
@@ -73,7 +73,8 @@ _double_softmax = multipliers.softmax_parameters
 def _thresholds(scales: Scales) -> Array:
     """Accumulators around every rounding tie of an output between -100 and 100."""
     ties = (np.arange(-100, 100) + 0.5) * scales[2] / (scales[0] * scales[1])
-    return (np.rint(ties)[:, np.newaxis] + np.arange(-4, 5)).reshape(-1).astype(np.int32)
+    around: Array = np.rint(ties)[:, np.newaxis] + np.arange(-4, 5)
+    return around.reshape(-1).astype(np.int32)
 
 
 def _with_weights(name: str, scales: Scales, *, per_channel: bool) -> ModelSpec:
@@ -159,7 +160,7 @@ def _softmax_scales(random: np.random.Generator) -> Iterator[Scales]:
 
 @dataclass(frozen=True)
 class Rule:
-    """A function of tflite_multipliers, a model that it decides about, and other precisions."""
+    """A function of converters.tflite.multipliers, a model that it decides about, and other precisions."""
 
     function: str
     model: Callable[[Scales], ModelSpec]

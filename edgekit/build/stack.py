@@ -201,7 +201,9 @@ def _callees(
 ) -> tuple[str, ...]:
     names = {function.address: function.name for function in functions}
     callees: set[str] = set()
-    for instruction in body:
+    for position, instruction in enumerate(body):
+        if _is_return(body[:position], instruction):
+            continue
         if _is_indirect(instruction, is_listed=is_listed):
             callees.update(address_taken)
             continue
@@ -214,6 +216,15 @@ def _callees(
         if callee is not None and (is_call or is_tail_call):
             callees.add(callee)
     return tuple(sorted(callees))
+
+
+def _is_return(before: Sequence[Instruction], instruction: Instruction) -> bool:
+    """Whether it ends the ``pop {r3}; add sp, #8; bx r3`` with which Armv6-M returns."""
+    if not instruction.mnemonic.startswith("bx"):
+        return False
+    others = (i for i in reversed(before) if not re.match(r"sp\b", i.operands))
+    last = next(others, instruction)
+    return last.mnemonic.startswith("pop") and last.operands == f"{{{instruction.operands}}}"
 
 
 def _is_indirect(instruction: Instruction, *, is_listed: bool) -> bool:

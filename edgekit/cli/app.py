@@ -89,10 +89,13 @@ def run(arguments: Sequence[str] | None) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """A wrong argument of click's, or a bug of ours with its traceback."""
-    show = getattr(error, "show", None)
-    if callable(show):
-        show(file=sys.stderr)
+    """A wrong argument of click's, in one line, or a bug of ours with its traceback."""
+    format_message = getattr(error, "format_message", None)
+    if callable(format_message):
+        message = " ".join(format_message().split())
+        if message:  # none where the help was printed because no command was given
+            command = getattr(getattr(error, "ctx", None), "command_path", "edgekit")
+            print(f"error: {message} See `{command} --help`.", file=sys.stderr)
         return int(getattr(error, "exit_code", 2))
     traceback.print_exc()
     print(

@@ -16,6 +16,7 @@ C_TYPES = {
     "uint16": "uint16_t",
     "int32": "int32_t",
     "uint32": "uint32_t",
+    "int64": "int64_t",
     "float32": "float",
 }
 _VALUES_PER_LINE = 24

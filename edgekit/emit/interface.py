@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +22,25 @@ _RESERVED_WORDS = (
     "typedef union unsigned void volatile while asm bool catch class delete explicit export "
     "false friend mutable namespace new operator private protected public template this throw "
     "true try typeid typename using virtual wchar_t and or not xor main ek memory arena in "
-    "out"
+    "out alignas alignof and_eq bitand bitor char16_t char32_t compl concept const_cast "
+    "constexpr decltype dynamic_cast export noexcept not_eq nullptr or_eq reinterpret_cast "
+    "requires static_assert static_cast thread_local typeof xor_eq linux unix "
+    "int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t"
 )
 _RESERVED = frozenset(_RESERVED_WORDS.split(" "))
+_HEADERS_AND_CMAKE_TARGETS = (
+    "alloca assert complex ctype endian errno features fenv inttypes iso646 limits locale malloc "
+    "math newlib setjmp signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib "
+    "stdnoreturn string strings tgmath threads time uchar unistd wchar wctype "
+    "all clean depend edit_cache help install package preinstall rebuild_cache test"
+)
+_TAKEN_FILES = frozenset(_HEADERS_AND_CMAKE_TARGETS.split(" "))
+"""<name>.h must not hide a header of the compiler, nor the library a target that CMake defines."""
 
 
 @dataclass(frozen=True, eq=False)
 class CTensor:
-    """An input or output of the C interface, with an identifier that is unique among its kind."""
+    """An input or output of the C interface, with an identifier of its own."""
 
     identifier: str
     port: Port
@@ -92,15 +104,22 @@ def interface_of(graph: QGraph, name: str) -> Interface:
             f"--name '{name}': it must be a lower-case C identifier of at most 41 characters, "
             "not a keyword and not starting with ek_; use for example 'model'"
         )
-    return Interface(name, _c_tensors(graph, graph.inputs), _c_tensors(graph, graph.outputs))
-
-
-def _c_tensors(graph: QGraph, ports: Sequence[Port]) -> tuple[CTensor, ...]:
+    if name in _TAKEN_FILES:
+        raise BadInputError(
+            f"--name '{name}': a header of the compiler or a target of CMake has that name; "
+            f"use for example '{name}_model'"
+        )
     taken: set[str] = set()
+    inputs = _c_tensors(graph, graph.inputs, taken)
+    return Interface(name, inputs, _c_tensors(graph, graph.outputs, taken))
+
+
+def _c_tensors(graph: QGraph, ports: Sequence[Port], taken: set[str]) -> tuple[CTensor, ...]:
+    """An input and an output never share an identifier, so that a caller can use both as names."""
     found = []
     for port in ports:
         base = c_identifier(port.name)[:40]
-        candidates = (base if n == 0 else f"{base}_{n}" for n in range(len(ports) + 2))
+        candidates = (base if n == 0 else f"{base}_{n}" for n in itertools.count())
         word = next(c for c in candidates if c not in taken and c not in _RESERVED)
         taken.add(word)
         found.append(CTensor(word, port, graph.tensors[port.tensor]))
@@ -190,10 +209,14 @@ def _structs_text(interface: Interface) -> str:
 
 def _quantize_functions(interface: Interface) -> str:
     texts = []
-    for tensor in interface.inputs:
+    real_inputs, real_outputs = (
+        [tensor for tensor in tensors if tensor.tensor.quantization is not None]
+        for tensors in (interface.inputs, interface.outputs)
+    )
+    for tensor in real_inputs:
         suffix = _label(interface, "INPUT", tensor, len(interface.inputs)).lower()
         texts.append(_quantize_text(f"{interface.name}_quantize_{suffix}", tensor))
-    for tensor in interface.outputs:
+    for tensor in real_outputs:
         suffix = _label(interface, "OUTPUT", tensor, len(interface.outputs)).lower()
         texts.append(_dequantize_text(f"{interface.name}_dequantize_{suffix}", tensor))
     return "\n".join(texts)

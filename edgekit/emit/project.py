@@ -37,6 +37,8 @@ def example_text(interface: Interface) -> str:
     outputs = [_array(interface, "OUTPUT", t, len(interface.outputs)) for t in interface.outputs]
     first = interface.outputs[0]
     label = "output" if len(outputs) == 1 else f"output_{first.identifier}"
+    element = f"{first.identifier}_data[i]"
+    real = f"{name}_dequantize_{label}({element})" if first.tensor.quantization else element
     return f"""/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs the model once. Replace the inputs by your sensor's data. */
 #include <stdio.h>
@@ -56,7 +58,7 @@ int main(void) {{
     return 1;
   }}
   for (unsigned i = 0; i < sizeof {first.identifier}_data / sizeof *{first.identifier}_data; i++) {{
-    printf("%u: %f\\n", i, (double){name}_dequantize_{label}({first.identifier}_data[i]));
+    printf("%u: %f\\n", i, (double){real});
   }}
   return 0;
 }}

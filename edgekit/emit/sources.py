@@ -11,6 +11,7 @@ from edgekit.emit.interface import CTensor, Interface, header_text, interface_of
 from edgekit.emit.model_c import ModelSource, model_source
 from edgekit.emit.project import cmake_text, example_text
 from edgekit.emit.runtime_files import runtime_files
+from edgekit.ir import Quantization
 from edgekit.manifest import (
     MANIFEST_NAME,
     BufferEntry,
@@ -132,8 +133,8 @@ def _stack_bytes(steps: Iterable[Step]) -> int:
 
 
 def _tensor_entry(tensor: CTensor) -> TensorEntry:
-    quantization = tensor.tensor.quantization
-    assert quantization is not None and tensor.tensor.dtype != "float32"
+    quantization = tensor.tensor.quantization or Quantization(1.0, 0)
+    assert tensor.tensor.dtype in ("int8", "int16", "int32")
     return TensorEntry(
         name=tensor.identifier,
         shape=tensor.tensor.shape,

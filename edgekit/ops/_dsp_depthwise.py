@@ -85,7 +85,7 @@ def _instructions(call: Call, *, group_instructions: float) -> float:
     """Counted under QEMU, gcc 12 -O2: per group of 4 pixels of a channel, per channel and row."""
     _, height, width, channels = call.output.shape
     groups, tail = divmod(width, _GROUP_PIXELS)
-    channel = 20.0 + group_instructions * (groups + (0.3 + 0.2 * tail if tail else 0.0))
+    channel = 17.0 + group_instructions * (groups + (0.3 + 0.2 * tail if tail else 0.0))
     return height * (110.0 + channels * channel)
 
 

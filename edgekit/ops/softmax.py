@@ -85,7 +85,7 @@ REF = Kernel(
     kind="map",
     pack=_pack_ref,
     instructions=lambda call: 300.0 * call.output.elements,
-    stack_bytes=192,
+    stack_bytes=256,
 )
 
 

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Ways to run a converted model, one file each."""

@@ -40,8 +40,7 @@ static int guards_hold(const uint8_t *scratch, int32_t scratch_bytes) {
 static int passes(const kernel_trial *trial, int32_t number) {
   int8_t *map = (int8_t *)map_words;
   uint8_t *scratch = (uint8_t *)scratch_words;
-  const size_t map_bytes =
-      (size_t)(trial->rows * trial->output_row_bytes + 2 * TRIAL_GUARD_BYTES);
+  const size_t map_bytes = (size_t)(trial->rows * trial->output_row_bytes + 2 * TRIAL_GUARD_BYTES);
   int8_t *input = platform_fenced((size_t)trial->input_bytes);
   if (map_bytes > sizeof map_words || trial->scratch_bytes > SCRATCH_BYTES_MAX || input == NULL) {
     return 0;

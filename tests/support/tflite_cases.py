@@ -234,13 +234,20 @@ def softmax(shape: Shape, *, scale: float, zero_point: int = 6, beta: float = 1.
 def cases() -> dict[str, ModelSpec]:
     """Every case by name."""
     found: dict[str, ModelSpec] = {}
-    for name, model in (*_weighted(), *_pooled(), *_elementwise(), *_moved(), *_reduced()):
+    for name, model in (
+        *_convolved(),
+        *_fully_connected(),
+        *_pooled(),
+        *_elementwise(),
+        *_moved(),
+        *_reduced(),
+    ):
         assert name not in found
         found[name] = model
     return found
 
 
-def _weighted() -> Iterator[tuple[str, ModelSpec]]:
+def _convolved() -> Iterator[tuple[str, ModelSpec]]:
     small: Any = {"input_shape": (7, 6, 3), "kernel": (3, 3), "outputs": 5}
     for label, code in ACTIVATIONS.items():
         yield f"conv_{label}", convolution("CONV_2D", **small, activation=code)
@@ -272,6 +279,9 @@ def _weighted() -> Iterator[tuple[str, ModelSpec]]:
         "depthwise_without_bias",
         convolution("DEPTHWISE_CONV_2D", **{**small, "outputs": 9}, with_bias=False),
     )
+
+
+def _fully_connected() -> Iterator[tuple[str, ModelSpec]]:
     row: Any = {"input_shape": (1, 13), "weights_shape": (7, 13), "output_shape": (1, 7)}
     for label, code in ACTIVATIONS.items():
         yield f"fully_connected_{label}", fully_connected(**row, activation=code)

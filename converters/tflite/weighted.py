@@ -6,9 +6,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from edgekit.converters import tflite_multipliers as multipliers
-from edgekit.converters.tflite_operation import Mapped, Operand, Operation
-from edgekit.converters.tflite_reader import TensorRecord
+from edgekit.converters.tflite import multipliers
+from edgekit.converters.tflite.operation import Mapped, Operand, Operation
+from edgekit.converters.tflite.reader import TensorRecord
 from edgekit.ops._weighted import WeightedArithmetic
 from edgekit.ops.conv2d import Conv2d
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d

@@ -6,13 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from edgekit.converters import tflite_multipliers as multipliers
-from edgekit.converters.tflite_operation import (
+from edgekit.converters.tflite import multipliers
+from edgekit.converters.tflite.operation import (
     Mapped,
     Operation,
     integer_range,
 )
-from edgekit.converters.tflite_weighted import conv2d, depthwise_conv2d, fully_connected
+from edgekit.converters.tflite.weighted import conv2d, depthwise_conv2d, fully_connected
 from edgekit.ir import MAX_ELEMENTS
 from edgekit.ops._pooling import PoolArithmetic
 from edgekit.ops.add import Add, AddArithmetic

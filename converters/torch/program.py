@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.converters.torch_builder import (
+from edgekit.converters.torch.builder import (
     Activation,
     GraphBuilder,
     Parameter,
@@ -17,7 +17,7 @@ from edgekit.converters.torch_builder import (
     TorchCall,
     check_size,
 )
-from edgekit.converters.torch_mapping import MAPPERS, NEAREST
+from edgekit.converters.torch.mapping import MAPPERS, NEAREST
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import Graph, Port, Shape
 

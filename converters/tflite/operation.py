@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgekit.arith import quantize_multiplier
-from edgekit.converters import tflite_multipliers as multipliers
-from edgekit.converters.tflite_reader import OperatorRecord, TensorRecord
+from edgekit.converters.tflite import multipliers
+from edgekit.converters.tflite.reader import OperatorRecord, TensorRecord
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import INTEGER_RANGE, MAX_ELEMENTS, Array, Quantization
 from edgekit.window import Axis, Window, same_padding

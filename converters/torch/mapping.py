@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from edgekit.converters.torch_builder import (
+from edgekit.converters.torch.builder import (
     TO_STORAGE,
     Activation,
     Parameter,
     RefusalError,
     TorchCall,
 )
-from edgekit.converters.torch_windows import (
+from edgekit.converters.torch.windows import (
     average_pool,
     global_or_tiled_average_pool,
     max_pool,
@@ -270,10 +270,14 @@ def _pad(call: TorchCall) -> Activation:
 def _softmax(call: TorchCall) -> Activation:
     x = call.activation("self")
     rank, dim = len(x.shape), call["dim"] % len(x.shape)
-    last = 1 if rank == 4 else rank - 1
-    if dim != last:
-        raise RefusalError(f"dim={dim} of shape {x.shape} is not supported; use dim={last}")
-    return call.node("softmax", [x.tensor], Softmax())
+    axis = TO_STORAGE.index(dim) if rank == 4 else dim
+    if axis == rank - 1:
+        return call.node("softmax", [x.tensor], Softmax())
+    order = list(range(rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    swap = Transpose(tuple(order))  # its own inverse
+    swapped = call.builder.node("transpose", [x.tensor], swap)
+    return call.node("transpose", [call.builder.node("softmax", [swapped], Softmax())], swap)
 
 
 def _view(call: TorchCall) -> Activation:

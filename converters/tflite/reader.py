@@ -335,8 +335,7 @@ class _Reader:
 
     def _length(self, count: int) -> int:
         """The length of a vector of tables, once it is known to lie inside the file."""
-        self._spend(4 * count)
-        self._budget_bytes -= (TABLE_BYTES - 4) * count
+        self._spend(4 * count, cost_bytes=TABLE_BYTES * count)
         return count
 
     def _vector(self, count: int, read: Callable[[], Array], element_bytes: int) -> Array:
@@ -348,13 +347,13 @@ class _Reader:
     def _indices(self, count: int, read: Callable[[], Array]) -> tuple[int, ...]:
         return tuple(int(value) for value in self._vector(count, read, 4))
 
-    def _spend(self, size_bytes: int) -> None:
+    def _spend(self, size_bytes: int, *, cost_bytes: int = 0) -> None:
         """Count what is about to be read; it must lie in the file, and not be read too often."""
         if size_bytes > len(self._data):
             raise self._bad(f"the file is damaged or truncated ({size_bytes} bytes in one list)")
-        self._budget_bytes -= size_bytes
+        self._budget_bytes -= max(size_bytes, cost_bytes)
         if self._budget_bytes < 0:
-            raise self._bad("its tables share so much data that it cannot be a converter's output")
+            raise self._bad("its tables share so much data that no converter can have written it")
 
     def _check_index(self, index: int, count: int, where: str, kind: str = "tensor") -> None:
         if not 0 <= index < count:

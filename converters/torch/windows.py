@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.converters.torch_builder import Activation, RefusalError, TorchCall
+from edgekit.converters.torch.builder import Activation, RefusalError, TorchCall
 from edgekit.ops.average_pool2d import AveragePool2d
 from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.mean import Mean

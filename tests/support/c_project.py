@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles the C files of a converted folder as a user would, apart from edgekit's own builds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgekit.manifest import load_manifest
+
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
+_SECTION = re.compile(r"(\.\S+)\s+(\d+)\s+\d+$", re.MULTILINE)
+
+
+def run(command: Sequence[str | Path], **options: object) -> str:
+    """Standard output of a program that must succeed."""
+    completed = subprocess.run(  # type: ignore[call-overload]
+        [str(word) for word in command], capture_output=True, text=True, timeout=300, **options
+    )
+    assert completed.returncode == 0, f"{command}\n{completed.stdout}\n{completed.stderr}"
+    return str(completed.stdout)
+
+
+def sources(folder: Path) -> list[Path]:
+    """The C files that the manifest lists."""
+    return [folder / name for name in load_manifest(folder).sources]
+
+
+def compile_each(compiler: str, flags: Sequence[str], folder: Path, into: Path) -> list[Path]:
+    """One object per source below ``into``, which is made."""
+    into.mkdir()
+    objects = []
+    for source in sources(folder):
+        objects.append(into / f"{source.stem}.o")
+        run([compiler, *flags, f"-I{folder}", "-c", source, "-o", objects[-1]])
+    return objects
+
+
+def section_bytes(size_tool: str, objects: Sequence[Path]) -> dict[str, int]:
+    """Bytes per section name over all objects, as ``size -A`` says."""
+    sizes: dict[str, int] = {}
+    for name, size in _SECTION.findall(run([size_tool, "-A", *objects])):
+        sizes[name] = sizes.get(name, 0) + int(size)
+    return sizes
+
+
+def symbols(nm_tool: str, objects: Sequence[Path], *, kind: str) -> set[str]:
+    """Names of the ``kind`` "undefined" or "defined" (external ones) in any of the objects."""
+    flag = {"undefined": "--undefined-only", "defined": "--defined-only"}[kind]
+    output = run([nm_tool, "--extern-only", "--format=posix", flag, *objects])
+    return {line.split()[0] for line in output.splitlines() if line and not line.endswith(":")}

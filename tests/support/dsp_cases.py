@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crafted and random calls of the DSP kernels: tails, every shift, extreme weights, clamps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from edgekit.ir import Array, Call, Quantization, Tensor, constant
+from edgekit.layout import row_planar
+from edgekit.ops import operators
+from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
+from edgekit.ops._dsp_pointwise import DSP_4X2
+from edgekit.ops._operator import case_graph
+from edgekit.ops._weighted import WeightedArithmetic
+from edgekit.ops.conv2d import Conv2d
+from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
+from edgekit.window import Axis, Window
+from support.kernel_trials import Trial, whole_map
+
+CLAMPS = {
+    "at_zero_point": (-128, -128, 127),
+    "linear": (-7, -128, 127),
+    "maximum": (-128, -128, 90),
+    "minimum": (3, 3, 127),
+    "both": (10, -60, 101),
+    "narrow": (-20, -20, 33),
+}
+"""(output zero point, minimum, maximum); "narrow" is beyond the fast clamp."""
+
+
+def weighted_call(
+    op: str,
+    shape: tuple[int, int, int],
+    weights: Array,
+    *,
+    window: Window,
+    bias: Sequence[int] | Array,
+    shifts: Sequence[int],
+    multipliers: Sequence[int] | None = None,
+    clamp: str = "linear",
+    input_zero_point: int = -11,
+) -> Call:
+    """A conv2d or depthwise_conv2d over a map (height, width, channels)."""
+    random = np.random.default_rng(len(shifts))
+    zero_point, minimum, maximum = CLAMPS[clamp]
+    attributes = Conv2d(window) if op == "conv2d" else DepthwiseConv2d(window)
+    if multipliers is None:
+        multipliers = [int(m) for m in random.integers(2**30, 2**31, len(shifts))]
+    inputs = [
+        Tensor("x", (1, *shape), "int8", Quantization(0.05, input_zero_point)),
+        constant("weights", weights.astype(np.int8)),
+        constant("bias", np.asarray(bias, np.int32)),
+    ]
+    output_shape = operators()[op].output_shape(attributes, [t.shape for t in inputs])
+    graph = case_graph(
+        op,
+        inputs=inputs,
+        output=Tensor("y", output_shape, "int8", Quantization(0.1, zero_point)),
+        attributes=attributes,
+        arithmetic=WeightedArithmetic(
+            input_zero_point, zero_point, tuple(multipliers), tuple(shifts), minimum, maximum
+        ),
+        name="case",
+    )
+    return graph.call(graph.nodes[0])
+
+
+def pointwise(
+    width: int,
+    inputs: int,
+    outputs: int,
+    *,
+    height: int = 1,
+    clamp: str = "linear",
+    shift: int = -8,
+    seed: int = 0,
+) -> Call:
+    """A 1x1 convolution with random weights and shifts around ``shift``."""
+    random = np.random.default_rng(seed)
+    return weighted_call(
+        "conv2d",
+        (height, width, inputs),
+        random.integers(-127, 128, (outputs, 1, 1, inputs)),
+        window=Window(Axis(1), Axis(1)),
+        bias=random.integers(-3000, 3000, outputs),
+        shifts=[shift - int(s) for s in random.integers(0, 2, outputs)],
+        clamp=clamp,
+        input_zero_point=int(random.integers(-128, 128)),
+    )
+
+
+def depthwise(
+    shape: tuple[int, int, int],
+    stride: int,
+    *,
+    pad: tuple[int, int] = (1, 1),
+    clamp: str = "linear",
+    shift: int = -7,
+    seed: int = 0,
+) -> Call:
+    """A 3x3 depthwise convolution, padded by ``pad`` on all sides' befores and afters."""
+    random = np.random.default_rng(seed)
+    channels = shape[2]
+    axis = Axis(3, stride, 1, *pad)
+    return weighted_call(
+        "depthwise_conv2d",
+        shape,
+        random.integers(-128, 128, (1, 3, 3, channels)),
+        window=Window(axis, axis),
+        bias=random.integers(-3000, 3000, channels),
+        shifts=[shift - int(s) for s in random.integers(0, 2, channels)],
+        clamp=clamp,
+        input_zero_point=int(random.integers(-128, 128)),
+    )
+
+
+def noise(call: Call, seed: int) -> Array:
+    """Input values, a third of them at the ends of int8."""
+    random = np.random.default_rng(seed)
+    shape = call.activations[0].shape
+    values = random.integers(-128, 128, shape)
+    ends = random.choice([-128, 127], shape)
+    return np.where(random.random(shape) < 0.33, ends, values).astype(np.int8)
+
+
+def pointwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
+    """NHWC flat, and row-planar in two column ranges that leave columns out."""
+    yield whole_map(f"{name}_flat", DSP_4X2, call, x, flat=True)
+    width = call.output.shape[2]
+    random = np.random.default_rng(seed)
+    begin, middle, end = sorted(int(v) for v in random.integers(0, width + 1, 3))
+    planar = row_planar(width=width, kernel=3 + seed % 5, pad_left=seed % 4 % (3 + seed % 5))
+    ranges = ((middle, end), (begin, middle))
+    yield whole_map(f"{name}_planar_{ranges}", DSP_4X2, call, x, output=planar, ranges=ranges)
+    yield whole_map(f"{name}_planar", DSP_4X2, call, x, output=planar)
+
+
+def crafted_pointwise() -> Iterator[Trial]:
+    """Every number of input channels around the unrolled loop, every clamp, every shift."""
+    for inputs in (*range(1, 38), 63, 64, 65, 129):
+        call = pointwise(1 + inputs % 9, inputs, 1 + inputs % 4, seed=inputs)
+        yield from pointwise_trials(f"inputs_{inputs}", call, noise(call, inputs), seed=inputs)
+    for number, clamp in enumerate(CLAMPS):
+        for pixels in range(1, 6):
+            call = pointwise(pixels, 9, 5, clamp=clamp, seed=number)
+            yield from pointwise_trials(f"{clamp}_{pixels}", call, noise(call, 1), seed=pixels)
+    for shift in range(-31, 5):
+        yield from pointwise_trials(f"shift_{-shift}", *_shifted(shift))
+    yield from _extreme_pointwise()
+
+
+def _bias_for(shift: int) -> Array:
+    """Biases that take the sums where a right shift leaves them between the ends of int8."""
+    return np.array([1, -1, 3, -3], np.int64) * 2 ** min(max(-shift + 4, 0), 27)
+
+
+def _weights_for(shift: int, shape: tuple[int, ...]) -> Array:
+    limit = min(2 ** max(-shift, 0), 127)
+    return np.random.default_rng(shift + 31).integers(-limit, limit + 1, shape)
+
+
+def _shifted(shift: int) -> tuple[Call, Array]:
+    call = weighted_call(
+        "conv2d",
+        (1, 7, 4),
+        _weights_for(shift, (4, 1, 1, 4)),
+        window=Window(Axis(1), Axis(1)),
+        bias=_bias_for(shift),
+        shifts=[shift, shift, shift, min(shift, -1)],
+        multipliers=[2**30, 2**31 - 1, 2**30 + 1, 0x5A827999],
+    )
+    return call, noise(call, 5) >> 2
+
+
+def _extreme_pointwise() -> Iterator[Trial]:
+    """Weights and inputs at the ends of their range; sums at the limit of the split; constants."""
+    window = Window(Axis(1), Axis(1))
+    for name, first, second in (("high", 127, 127), ("low", -128, -127), ("lane", 127, -128)):
+        for value in (-128, 127):
+            weights = np.array([[first] * 516, [second] * 516]).reshape(2, 1, 1, 516)
+            weights = weights[..., :508] if second == -128 else weights
+            inputs = weights.shape[3]
+            call = weighted_call(
+                "conv2d",
+                (1, 5, inputs),
+                weights,
+                window=window,
+                bias=[-5, 5],
+                shifts=[-16, -16],
+            )
+            x = np.full((1, 1, 5, inputs), value, np.int8)
+            yield from pointwise_trials(f"extreme_{name}_{value}", call, x)
+    weights = np.zeros((5, 1, 1, 6), np.int64)
+    weights[1], weights[3] = 100, -3
+    for clamp in CLAMPS:
+        call = weighted_call(
+            "conv2d",
+            (1, 6, 6),
+            weights,
+            window=window,
+            bias=[2**30, 77, -(2**30), 5, 2**31 - 1],
+            shifts=[0, -9, 3, -31, -2],
+            multipliers=[2**31 - 1, 2**30, 0, 2**30, 1],
+            clamp=clamp,
+        )
+        yield from pointwise_trials(f"constant_channels_{clamp}", call, noise(call, 9))
+    values = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 256, 1)
+    for clamp in CLAMPS:
+        ties = weighted_call(
+            "conv2d",
+            (1, 256, 1),
+            np.array([1, 3, 1, -1, 5, -7]).reshape(6, 1, 1, 1),
+            window=window,
+            bias=[0, 0, 1, 1, -1, 2],
+            shifts=[-1, -1, -2, -2, -3, -4],
+            multipliers=[2**30] * 6,
+            clamp=clamp,
+            input_zero_point=0,
+        )
+        yield from pointwise_trials(f"rounding_ties_{clamp}", ties, values)
+
+
+def depthwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
+    """All columns, and two column ranges that leave columns out."""
+    kernel = DSP_3X3S1 if call.node.attributes.window.width.stride == 1 else DSP_3X3S2
+    width = call.output.shape[2]
+    random = np.random.default_rng(seed)
+    begin, middle, end = sorted(int(v) for v in random.integers(0, width + 1, 3))
+    yield whole_map(name, kernel, call, x)
+    ranges = ((middle, end), (begin, middle))
+    yield whole_map(f"{name}_{ranges}", kernel, call, x, ranges=ranges)
+
+
+def crafted_depthwise() -> Iterator[Trial]:
+    """Every tail and padding of both strides, every clamp, every shift, extreme weights."""
+    for stride in (1, 2):
+        for width in range(1, 18):
+            for pad in ((1, 1), (0, 1), (1, 0), (0, 0), (0, 2), (2, 0)):
+                if width + sum(pad) < 3:
+                    continue
+                shape = (1 + width % 4 + (2 if sum(pad) < 2 else 0), width, 1 + width % 5)
+                call = depthwise(shape, stride, pad=pad, seed=width)
+                name = f"dw_s{stride}_{width}_{pad[0]}{pad[1]}"
+                yield from depthwise_trials(name, call, noise(call, width), seed=width)
+        for clamp in CLAMPS:
+            for width in (6, 8, 11, 14):
+                call = depthwise((4, width, 3), stride, clamp=clamp, seed=width)
+                name = f"dw_s{stride}_{clamp}_{width}"
+                yield from depthwise_trials(name, call, noise(call, 1), seed=width)
+        for shift in range(-31, 5):
+            call = _shifted_depthwise(shift, stride)
+            yield from depthwise_trials(f"dw_s{stride}_shift_{-shift}", call, noise(call, 2))
+        for clamp in CLAMPS:
+            call = _tied_depthwise(stride, clamp)
+            values = np.arange(-128, 128).astype(np.int8)
+            x = np.repeat(values, 3).reshape(call.activations[0].shape)
+            yield from depthwise_trials(f"dw_s{stride}_ties_{clamp}", call, x)
+        for value in (-128, 127):
+            call = _extreme_depthwise(stride)
+            x = np.full(call.activations[0].shape, value, np.int8)
+            yield from depthwise_trials(f"dw_s{stride}_extreme_{value}", call, x)
+
+
+def _shifted_depthwise(shift: int, stride: int) -> Call:
+    axis = Axis(3, stride, 1, 1, 1)
+    return weighted_call(
+        "depthwise_conv2d",
+        (3, 7, 4),
+        _weights_for(shift, (1, 3, 3, 4)),
+        window=Window(axis, axis),
+        bias=_bias_for(shift),
+        shifts=[shift, shift, shift, min(shift, -1)],
+        multipliers=[2**30, 2**31 - 1, 2**30 + 1, 0x5A827999],
+    )
+
+
+def _tied_depthwise(stride: int, clamp: str) -> Call:
+    """The middle tap alone, so that every input value meets the ties."""
+    axis = Axis(3, stride, 1, 1, 1)
+    weights = np.zeros((1, 3, 3, 3), np.int64)
+    weights[0, 1, 1] = 1, -3, 5
+    return weighted_call(
+        "depthwise_conv2d",
+        (1, 256, 3),
+        weights,
+        window=Window(axis, axis),
+        bias=[0, 1, -1],
+        shifts=[-1, -2, -3],
+        multipliers=[2**30] * 3,
+        clamp=clamp,
+        input_zero_point=0,
+    )
+
+
+def _extreme_depthwise(stride: int) -> Call:
+    axis = Axis(3, stride, 1, 1, 1)
+    weights = np.stack([np.full((3, 3), w) for w in (-128, 127, 0, 1)], axis=2)[None]
+    return weighted_call(
+        "depthwise_conv2d",
+        (3, 9, 4),
+        weights,
+        window=Window(axis, axis),
+        bias=[5, -5, 2**30, 2**29],
+        shifts=[-12, -11, 2, -22],
+        input_zero_point=127,
+    )
+
+
+def random_trials(count: int) -> Iterator[Trial]:
+    """Random shapes, clamps and shifts of both operators."""
+    random = np.random.default_rng(20)
+    for number in range(count):
+        clamp = str(random.choice(list(CLAMPS)))
+        pixels, inputs, outputs = (int(v) for v in random.integers(1, (24, 90, 20)))
+        shift = -int(random.integers(5, 14))
+        call = pointwise(pixels, inputs, outputs, clamp=clamp, shift=shift, seed=number)
+        yield from pointwise_trials(f"random_{number}", call, noise(call, number), seed=number)
+        shape = tuple(int(v) for v in random.integers(3, (6, 40, 9)))
+        stride = 1 + number % 2
+        dw = depthwise(shape, stride, clamp=clamp, shift=shift + 3, seed=number)  # type: ignore[arg-type]
+        yield from depthwise_trials(f"random_dw_{number}", dw, noise(dw, number), seed=number)

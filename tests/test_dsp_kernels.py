@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DSP kernels equal the reference on the host and on emulated cores, in the instructions promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.dsp_cases import (
+    crafted_depthwise,
+    crafted_pointwise,
+    depthwise,
+    noise,
+    pointwise,
+    random_trials,
+    weighted_call,
+)
+from support.kernel_trials import (
+    HOST_COMPILERS,
+    Trial,
+    build_for_core,
+    count_on_core,
+    run_on_core,
+    run_on_host,
+    trial_program,
+    whole_map,
+    write_program,
+)
+
+from edgekit.build.cross import compile_objects
+from edgekit.build.stack import stack_bound
+from edgekit.ir import Call
+from edgekit.kernel import Kernel
+from edgekit.layout import row_planar
+from edgekit.ops import operators
+from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
+from edgekit.ops._dsp_pointwise import DSP_4X2
+from edgekit.target import load_target
+from edgekit.window import Axis, Window
+
+OTHER_CORES: dict[str, tuple[str, ...]] = {
+    "cortex-m7": (),
+    "cortex-m33": ("-global", "sse-200.CPU0_DSP=on"),  # off in the emulated board's first core
+    "cortex-m55": (),
+}
+KERNELS = (DSP_4X2, DSP_3X3S1, DSP_3X3S2)
+SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
+    "pointwise": lambda: tuple(crafted_pointwise()),
+    "depthwise": lambda: tuple(crafted_depthwise()),
+    "random": lambda: tuple(random_trials(60)),
+}
+RequireProgram = Callable[[str], str]
+
+
+def _write(folder: Path, trials: Sequence[Trial], platform: str) -> list[Path]:
+    kernels = list({trial.kernel.symbol: trial.kernel for trial in trials}.values())
+    return write_program(
+        folder,
+        kernels,
+        sources=["kernel_trials.c", f"platform_{platform}.c"],
+        generated={"kernel_trials_data.c": trial_program(trials)},
+    )
+
+
+@pytest.mark.parametrize("compiler", HOST_COMPILERS)
+@pytest.mark.parametrize("suite", SUITES)
+def test_portable_twin_equals_reference(
+    suite: str, compiler: str, tmp_path: Path, require_program: RequireProgram
+) -> None:
+    require_program(compiler)
+    sources = _write(tmp_path, SUITES[suite](), "host")
+    assert run_on_host(sources, compiler=compiler) == ["done"]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_kernel_equals_reference_on_cortex_m4(
+    suite: str, tmp_path: Path, require_program: RequireProgram
+) -> None:
+    require_program("qemu-system-arm")
+    require_program("arm-none-eabi-gcc")
+    target = load_target("cortex-m4")
+    sources = _write(tmp_path, SUITES[suite](), "emulated")
+    assert run_on_core(build_for_core(sources, target), target) == ["done"]
+
+
+@pytest.mark.parametrize("core", OTHER_CORES)
+def test_kernel_equals_reference_on_other_cores(
+    core: str, tmp_path: Path, require_program: RequireProgram
+) -> None:
+    require_program("qemu-system-arm")
+    require_program("arm-none-eabi-gcc")
+    target = load_target(core)
+    elf = build_for_core(_write(tmp_path, tuple(random_trials(8)), "emulated"), target)
+    assert run_on_core(elf, target, qemu_flags=OTHER_CORES[core]) == ["done"]
+
+
+@pytest.mark.parametrize("optimization", ["-O0", "-O1", "-O3", "-Os"])
+def test_kernel_survives_every_optimization(
+    optimization: str, tmp_path: Path, require_program: RequireProgram
+) -> None:
+    """The assembly writes into its by-value argument and saves registers in its caller's frame."""
+    require_program("qemu-system-arm")
+    require_program("arm-none-eabi-gcc")
+    target = load_target("cortex-m4")
+    sources = _write(tmp_path, tuple(random_trials(8)), "emulated")
+    elf = build_for_core(sources, target, extra_flags=(optimization,))
+    assert run_on_core(elf, target) == ["done"]
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", *OTHER_CORES])
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.symbol)
+def test_stack_stays_within_what_the_kernel_states(
+    kernel: Kernel, core: str, tmp_path: Path, require_program: RequireProgram
+) -> None:
+    require_program("arm-none-eabi-gcc")
+    target = load_target(core)
+    objects = compile_objects(
+        target,
+        write_program(tmp_path, [kernel], sources=[], generated={}),
+        include_directories=[tmp_path],
+        build_directory=tmp_path,
+    )
+    bound = stack_bound(target, objects, entry=kernel.symbol, build_directory=tmp_path)
+    assert bound.bytes <= kernel.stack_bytes, bound.path
+
+
+POINT = Window(Axis(1), Axis(1))
+SAME = Window(Axis(3, 1, 1, 1, 1), Axis(3, 1, 1, 1, 1))
+DILATED = Window(SAME.height, Axis(3, 1, 2, 2, 2))
+
+
+def _constant_call(
+    op: str, shape: tuple[int, int, int], weights: list[int], taps: tuple[int, ...], window: Window
+) -> Call:
+    """A call whose output channel n has the weight weights[n] everywhere."""
+    axis = 0 if op == "conv2d" else 3
+    array = np.stack([np.full(taps, weight) for weight in weights], axis=axis)
+    zeros = [0] * len(weights)
+    return weighted_call(op, shape, array, window=window, bias=zeros, shifts=[-9] * len(weights))
+
+
+REFUSALS = {
+    "pointwise_stride": (
+        DSP_4X2,
+        lambda: _constant_call("conv2d", (4, 4, 4), [1], (1, 1, 4), Window(Axis(1, 2), Axis(1, 2))),
+        "stride 1",
+    ),
+    "pointwise_padding_after": (
+        DSP_4X2,
+        lambda: _constant_call(
+            "conv2d", (4, 4, 4), [1], (1, 1, 4), Window(Axis(1), Axis(1, 1, 1, 0, 1))
+        ),
+        "no padding",
+    ),
+    "pointwise_groups": (
+        DSP_4X2,
+        lambda: _constant_call("conv2d", (4, 4, 4), [1, 2], (1, 1, 2), POINT),
+        "one group",
+    ),
+    "pointwise_lane": (
+        DSP_4X2,
+        lambda: _constant_call("conv2d", (4, 4, 4), [-1, -128], (1, 1, 4), POINT),
+        "-128",
+    ),
+    "pointwise_split": (
+        DSP_4X2,
+        lambda: _constant_call("conv2d", (4, 4, 517), [1, 127], (1, 1, 517), POINT),
+        "2^23",
+    ),
+    "depthwise_dilation": (
+        DSP_3X3S1,
+        lambda: _constant_call("depthwise_conv2d", (9, 9, 2), [1, 2], (1, 3, 3), DILATED),
+        "dilation",
+    ),
+    "depthwise_stride": (
+        DSP_3X3S2,
+        lambda: _constant_call("depthwise_conv2d", (9, 9, 2), [1, 2], (1, 3, 3), SAME),
+        "stride 2",
+    ),
+    "depthwise_multiplier": (
+        DSP_3X3S1,
+        lambda: _constant_call("depthwise_conv2d", (9, 9, 1), [1, 2], (1, 3, 3), SAME),
+        "per input channel",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusal_names_its_reason(name: str) -> None:
+    kernel, make_call, reason = REFUSALS[name]
+    refusal = kernel.accepts(make_call())
+    assert refusal is not None
+    assert reason in refusal
+
+
+@pytest.mark.parametrize("weights", [[-128, -127], [1, -128], [-128]])
+def test_weights_that_fit_their_lane_are_accepted(weights: list[int]) -> None:
+    assert DSP_4X2.accepts(_constant_call("conv2d", (4, 4, 4), weights, (1, 1, 4), POINT)) is None
+
+
+def _pointwise_goal(
+    inputs: int, outputs: int, size: int, *, clamp: str = "at_zero_point", planar: bool = False
+) -> Trial:
+    call = pointwise(size, inputs, outputs, clamp=clamp, height=size)
+    layout = row_planar(width=size, kernel=3, pad_left=1) if planar else None
+    return whole_map("goal", DSP_4X2, call, noise(call, 1), output=layout, flat=not planar)
+
+
+def _depthwise_goal(
+    width: int, channels: int, stride: int, *, clamp: str = "at_zero_point"
+) -> Trial:
+    pad = (1, 1) if stride == 1 else (0, 1)
+    call = depthwise((width, width, channels), stride, pad=pad, clamp=clamp)
+    return whole_map("goal", DSP_3X3S1 if stride == 1 else DSP_3X3S2, call, noise(call, 1))
+
+
+GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
+    "pointwise_64_64_12x12": (1.00, lambda: _pointwise_goal(64, 64, 12)),
+    "pointwise_64_64_12x12_linear": (1.00, lambda: _pointwise_goal(64, 64, 12, clamp="linear")),
+    "pointwise_64_64_12x12_planar": (1.00, lambda: _pointwise_goal(64, 64, 12, planar=True)),
+    "pointwise_32_32_24x24": (1.15, lambda: _pointwise_goal(32, 32, 24)),
+    "pointwise_128_128_6x6": (0.90, lambda: _pointwise_goal(128, 128, 6)),
+    "pointwise_8_16_48x48": (2.3, lambda: _pointwise_goal(8, 16, 48)),
+    "depthwise_3x3s1_24x24x32": (1.95, lambda: _depthwise_goal(24, 32, 1)),
+    "depthwise_3x3s1_24x24x32_linear": (2.1, lambda: _depthwise_goal(24, 32, 1, clamp="linear")),
+    "depthwise_3x3s1_9x9x192": (2.2, lambda: _depthwise_goal(9, 192, 1)),
+    "depthwise_3x3s1_5x5x336": (2.4, lambda: _depthwise_goal(5, 336, 1)),
+    "depthwise_3x3s2_36x36x32": (2.4, lambda: _depthwise_goal(36, 32, 2)),
+    "depthwise_3x3s2_18x18x96": (2.6, lambda: _depthwise_goal(18, 96, 2)),
+    "depthwise_3x3s2_9x9x192": (2.8, lambda: _depthwise_goal(9, 192, 2)),
+}
+"""Most instructions per MAC that a whole layer may take, gcc 12 -O2."""
+
+
+def test_instructions_per_mac_on_cortex_m4(tmp_path: Path, require_program: RequireProgram) -> None:
+    """Whole layers through the shared signature, requantization and calls included."""
+    require_program("qemu-system-arm")
+    require_program("arm-none-eabi-gcc")
+    target = load_target("cortex-m4")
+    trials = [make_trial() for _, make_trial in GOALS.values()]
+    elf = build_for_core(_write(tmp_path, trials, "emulated"), target)
+    assert run_on_core(elf, target) == ["done"]
+    counts = count_on_core(elf, target)
+    missed = []
+    for number, (name, (limit, _)) in enumerate(GOALS.items()):
+        call, kernel = trials[number].call, trials[number].kernel
+        instructions = counts.layers[number].instructions
+        per_mac = instructions / operators()[call.node.op].macs(call)
+        estimate = kernel.instructions(call) / instructions
+        line = f"{name}: {per_mac:.3f} instructions per MAC (limit {limit})"
+        print(line, f"estimate {estimate:.2f}")
+        if per_mac > limit or not 0.9 <= estimate <= 1.1:
+            missed.append(f"{line}, estimate {estimate:.2f} of the count")
+    assert not missed

@@ -11,7 +11,7 @@ optimum. All stop at the bound by live sets, or after a fixed number of rounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -30,9 +30,14 @@ def _align(offset: int) -> int:
 class _Problem:
     buffers: tuple[Buffer, ...]
     conflicts: tuple[tuple[int, ...], ...]
-    distances: Mapping[tuple[int, int], int]
-    """(output, input) -> least input offset - output offset."""
+    gaps: Mapping[tuple[int, int], int]
+    """(upper, lower) -> least offset of upper - offset of lower at which they may share bytes."""
     bound: int
+
+    def clearance(self, upper: int, lower: int) -> int:
+        """Least offset of ``upper`` above that of ``lower``."""
+        size = self.buffers[lower].bytes
+        return min(size, self.gaps.get((upper, lower), size))
 
 
 def allocate(program: Program) -> Image:
@@ -44,41 +49,64 @@ def allocate(program: Program) -> Image:
     if peak > problem.bound:
         offsets, peak = _branch_and_bound(problem, offsets, peak)
     named = {buffer.name: offsets[i] for i, buffer in enumerate(problem.buffers)}
-    return Image(program, named, peak, problem.bound).verify()
+    bottom_up = frozenset(_bottom_up_steps(program, named))
+    return Image(program, named, peak, problem.bound, bottom_up).verify()
+
+
+def _bottom_up_steps(program: Program, offsets: Mapping[str, int]) -> Iterator[int]:
+    """The steps whose output lies over its input in the way that needs the last row first."""
+    buffers = {buffer.name: buffer for buffer in program.buffers}
+    for overlap in program.overlaps:
+        output, source = buffers[overlap.output], buffers[overlap.input]
+        gap = offsets[overlap.input] - offsets[overlap.output]
+        apart = gap >= output.bytes or -gap >= source.bytes
+        if not apart and gap < overlap.distance:
+            yield output.first
 
 
 def _problem(buffers: Sequence[Buffer], overlaps: Iterable[Overlap]) -> _Problem:
     index = {buffer.name: i for i, buffer in enumerate(buffers)}
-    distances = {(index[o.output], index[o.input]): _signed_align(o.distance) for o in overlaps}
+    gaps = {}
+    for overlap in overlaps:
+        output, source = index[overlap.output], index[overlap.input]
+        gaps[source, output] = _gap(overlap.distance)
+        if overlap.distance_bottom_up is not None:
+            gaps[output, source] = _gap(overlap.distance_bottom_up)
     conflicts = tuple(
         tuple(j for j, b in enumerate(buffers) if j != i and a.alive_with(b))
         for i, a in enumerate(buffers)
     )
-    return _Problem(tuple(buffers), conflicts, distances, _lower_bound(buffers, distances))
+    bound = _lower_bound(buffers, gaps)
+    return _Problem(tuple(buffers), conflicts, gaps, bound)
 
 
-def _signed_align(distance: int) -> int:
-    """Distances round up to the alignment; an output never starts above its input."""
+def _gap(distance: int) -> int:
+    """Distances round up to the alignment; what starts lower is called the lower one."""
     return max(_align(distance), 0)
 
 
-def _lower_bound(buffers: Sequence[Buffer], distances: Mapping[tuple[int, int], int]) -> int:
+def _lower_bound(buffers: Sequence[Buffer], gaps: Mapping[tuple[int, int], int]) -> int:
     """The largest live set over all steps, minus what the allowed overlaps can save there.
 
     Every buffer but the topmost one takes whole words, since the next one starts at a word.
     """
     sizes = [_align(buffer.bytes) for buffer in buffers]
+    # An output is born later than the input that dies there.
+    pairs = {(a, b) if buffers[a].first > buffers[b].first else (b, a) for a, b in gaps}
     bound = 0
     for step in range(max((b.last for b in buffers), default=-1) + 1):
         live = {i for i, b in enumerate(buffers) if b.first <= step <= b.last}
         total = sum(sizes[i] for i in live)
         total -= max((sizes[i] - buffers[i].bytes for i in live), default=0)
         saved: dict[int, int] = {}
-        for (output, source), distance in distances.items():
-            if output in live and source in live:
-                union = max(sizes[output], distance + sizes[source])
-                relief = max(sizes[output] + sizes[source] - union, 0)
-                saved[output] = saved.get(output, 0) + relief
+        for a, b in pairs:
+            if a in live and b in live:
+                union = min(
+                    max(sizes[lower], gaps[upper, lower] + sizes[upper])
+                    for upper, lower in ((a, b), (b, a))
+                    if (upper, lower) in gaps
+                )
+                saved[a] = saved.get(a, 0) + max(sizes[a] + sizes[b] - union, 0)
         total -= sum(min(relief, sizes[output]) for output, relief in saved.items())
         bound = max(bound, total)
     return bound
@@ -86,7 +114,6 @@ def _lower_bound(buffers: Sequence[Buffer], distances: Mapping[tuple[int, int], 
 
 def _lowest(problem: _Problem, placed: Mapping[int, int], item: int, least: int) -> int:
     """The lowest feasible offset >= least of ``item`` among the placed buffers."""
-    size = problem.buffers[item].bytes
     offset = _align(least)
     moved = True
     while moved:
@@ -94,20 +121,10 @@ def _lowest(problem: _Problem, placed: Mapping[int, int], item: int, least: int)
         for other in problem.conflicts[item]:
             if other not in placed:
                 continue
-            start = placed[other]
-            if offset >= start + problem.buffers[other].bytes or offset + size <= start:
-                continue
-            if (distance := problem.distances.get((other, item))) is not None:
-                if offset - start >= distance:
-                    continue
-                after = start + distance
-            elif (distance := problem.distances.get((item, other))) is not None:
-                if start - offset >= distance:
-                    continue
-                after = start + problem.buffers[other].bytes
-            else:
-                after = start + problem.buffers[other].bytes
-            offset, moved = _align(min(after, start + problem.buffers[other].bytes)), True
+            above = placed[other] + problem.clearance(item, other)
+            below = placed[other] - problem.clearance(other, item)
+            if below < offset < above:
+                offset, moved = _align(above), True
     return offset
 
 

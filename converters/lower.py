@@ -291,8 +291,9 @@ def _buffers(steps: Sequence[Step]) -> tuple[Buffer, ...]:
 
 
 def _overlaps(steps: Sequence[Step], buffers: Mapping[str, Buffer]) -> list[Overlap]:
-    found = []
+    found: list[Overlap] = []
     for index, step in enumerate(steps):
+        before = len(found)
         if step.kernel is None or step.kernel.write_behind is None or step.output.place != "arena":
             continue
         output = buffers[step.output.buffer]
@@ -304,6 +305,9 @@ def _overlaps(steps: Sequence[Step], buffers: Mapping[str, Buffer]) -> list[Over
                 distances = [distance for distance in views if distance is not None]
                 if len(distances) == len(views):
                     found.append(Overlap(output.name, name, max(distances)))
+        if len(found) == before + 1 and len(operands) == 1:
+            bottom_up = _bottom_up_distance(step, operands[0])
+            found[-1] = dataclasses.replace(found[-1], distance_bottom_up=bottom_up)
     return found
 
 
@@ -342,6 +346,23 @@ def _row_distance(loop: RowLoop, read: int, written: int) -> int:
         needed = min([needed, *(row for row in rows if 0 <= row < loop.input_height)])
         if needed < loop.input_height:
             distance = max(distance, (y + 1) * written - needed * read)
+    return distance
+
+
+def _bottom_up_distance(step: Step, operand: Operand) -> int | None:
+    """Least output offset - input offset where the last row is computed first, or None."""
+    loop = step.loop
+    if loop is None or step.binding.flat or loop.output_height == 1:
+        return None
+    read, written = operand.bytes // loop.input_height, step.output.bytes // loop.output_height
+    distance = -(loop.output_height * written)
+    unread = 0
+    for y in range(loop.output_height):
+        taps = range(loop.kernel_height)
+        rows = (y * loop.stride - loop.pad_top + tap * loop.dilation for tap in taps)
+        unread = max([unread, *(row + 1 for row in rows if row < loop.input_height)])
+        if unread > 0:
+            distance = max(distance, unread * read - y * written)
     return distance
 
 

@@ -55,7 +55,7 @@ def convert_to_artifact(
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=4)
+    warnings.warn(text, stacklevel=5)
 
 
 def _import(model: Any, example_inputs: Any) -> Imported:

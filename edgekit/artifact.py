@@ -106,6 +106,8 @@ def _to_element(array: Array, entry: TensorEntry) -> Array:
         )
     array = np.ascontiguousarray(array.reshape(entry.shape))
     if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all():
+            raise BadInputError(f"input '{entry.name}' holds NaN or Inf")
         return quantize_array(array, entry)
     if array.dtype.name != entry.dtype:
         raise BadInputError(

@@ -39,11 +39,16 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Overlap:
-    """The output of a step may lie over its dead input if input offset - output offset >= distance."""
+    """How far the output of a step may lie over an input that dies there.
+
+    Walked top to bottom, the input must start ``distance`` bytes above the output or higher; walked
+    bottom to top, the output ``distance_bottom_up`` above the input (None: it cannot be).
+    """
 
     output: str
     input: str
     distance: int
+    distance_bottom_up: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,26 +139,35 @@ class Program:
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A program with its memory placed."""
+    """A program with its memory placed; the steps ``bottom_up`` compute their last row first."""
 
     program: Program
     offsets: Mapping[str, int]
     arena_bytes: int
     arena_lower_bound_bytes: int
+    bottom_up: frozenset[int] = frozenset()
 
     def verify(self) -> Image:
         """Check that no two live buffers share bytes, except where an overlap allows it."""
         buffers = self.program.buffers
-        allowed = {(o.output, o.input): o.distance for o in self.program.overlaps}
         for i, a in enumerate(buffers):
             start = self.offsets[a.name]
             assert start % BUFFER_ALIGN == 0 and start + a.bytes <= self.arena_bytes, a
             for b in buffers[i + 1 :]:
                 other = self.offsets[b.name]
                 apart = start + a.bytes <= other or other + b.bytes <= start
-                if apart or not a.alive_with(b):
-                    continue
-                gaps = {(a.name, b.name): other - start, (b.name, a.name): start - other}
-                shared = any(pair in allowed and gap >= allowed[pair] for pair, gap in gaps.items())
-                assert shared, f"'{a.name}' and '{b.name}' share bytes"
+                if not apart and a.alive_with(b):
+                    assert self._may_share(a, b), f"'{a.name}' and '{b.name}' share bytes"
         return self
+
+    def _may_share(self, a: Buffer, b: Buffer) -> bool:
+        """Whether an overlap allows it in the direction in which the output's step is walked."""
+        for overlap in self.program.overlaps:
+            if {overlap.output, overlap.input} != {a.name, b.name}:
+                continue
+            output = a if overlap.output == a.name else b
+            gap = self.offsets[overlap.input] - self.offsets[overlap.output]
+            if output.first not in self.bottom_up:
+                return gap >= overlap.distance
+            return overlap.distance_bottom_up is not None and -gap >= overlap.distance_bottom_up
+        return False

@@ -43,10 +43,11 @@ class CrossCompiler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class QemuMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The QEMU machine on which programs of the target run."""
+    """The QEMU machine on which programs of the target run; ``flags`` go to QEMU as they are."""
 
     machine: str
     cpu: str | None = None
+    flags: tuple[str, ...] = ()
     memory: tuple[MemoryRegion, ...]
 
 

@@ -6,6 +6,8 @@
 /* Registers: r0-r2 next words of the three input rows, r4-r6 the words before them, r3 parameters
  * of the channel, r7 two input columns, r12 and lr weights, r8-r11 sums of four pixels. The stack
  * pointer stays: sp points at the row, whose fields are the working space (SLOT_...). */
+/* One line per line of assembly, which clang-format does not know. */
+/* clang-format off */
 #define SLOT_GROUPS_END "[sp]"  /* then the cursor: where the next pixel is stored */
 #define SLOT_CURSOR "[sp, #4]"  /* then pixel_stride */
 #define SLOT_OUTPUT "[sp, #12]" /* then group_bytes */
@@ -27,52 +29,97 @@
 
 #define S1_ROW_1(word, row, offset, s0, s1, s2, s3)                                                \
   LOAD_WEIGHTS(offset)                                                                             \
-  EVEN(word) MAC("smlad", "r12", "r8", s0) ODD(word) MAC("smlabt", "lr", "r8", "r8")
+  EVEN(word)                                                                                       \
+  MAC("smlad", "r12", "r8", s0)                                                                    \
+  ODD(word)                                                                                        \
+  MAC("smlabt", "lr", "r8", "r8")
 #define S1_ROW_2(word, row, offset, s0, s1, s2, s3)                                                \
   LOAD_WEIGHTS(offset)                                                                             \
   EVEN(word)                                                                                       \
-  MAC("smlad", "r12", "r8", s0) MAC("smlatb", "r12", "r9", s1) ODD(word)                           \
-      MAC("smlabt", "lr", "r8", "r8") MAC("smlad", "lr", "r9", "r9")
+  MAC("smlad", "r12", "r8", s0)                                                                    \
+  MAC("smlatb", "r12", "r9", s1)                                                                   \
+  ODD(word)                                                                                        \
+  MAC("smlabt", "lr", "r8", "r8")                                                                  \
+  MAC("smlad", "lr", "r9", "r9")
 #define S1_ROW_3(word, row, offset, s0, s1, s2, s3)                                                \
   LOAD_WEIGHTS(offset)                                                                             \
   EVEN(word)                                                                                       \
-  MAC("smlad", "r12", "r8", s0) MAC("smlatb", "r12", "r9", s1) ODD(word) NEXT(word, row)           \
-      MAC("smlabt", "lr", "r8", "r8") MAC("smlad", "lr", "r9", "r9")                               \
-          MAC("smlad", "r12", "r10", s2) EVEN(word) MAC("smlabt", "lr", "r10", "r10")
+  MAC("smlad", "r12", "r8", s0)                                                                    \
+  MAC("smlatb", "r12", "r9", s1)                                                                   \
+  ODD(word)                                                                                        \
+  NEXT(word, row)                                                                                  \
+  MAC("smlabt", "lr", "r8", "r8")                                                                  \
+  MAC("smlad", "lr", "r9", "r9")                                                                   \
+  MAC("smlad", "r12", "r10", s2)                                                                   \
+  EVEN(word)                                                                                       \
+  MAC("smlabt", "lr", "r10", "r10")
 #define S1_ROW_4(word, row, offset, s0, s1, s2, s3)                                                \
   LOAD_WEIGHTS(offset)                                                                             \
   EVEN(word)                                                                                       \
-  MAC("smlad", "r12", "r8", s0) MAC("smlatb", "r12", "r9", s1) ODD(word) NEXT(word, row)           \
-      MAC("smlabt", "lr", "r8", "r8") MAC("smlad", "lr", "r9", "r9")                               \
-          MAC("smlad", "r12", "r10", s2) MAC("smlatb", "r12", "r11", s3) EVEN(word)                \
-              MAC("smlabt", "lr", "r10", "r10") MAC("smlad", "lr", "r11", "r11")
+  MAC("smlad", "r12", "r8", s0)                                                                    \
+  MAC("smlatb", "r12", "r9", s1)                                                                   \
+  ODD(word)                                                                                        \
+  NEXT(word, row)                                                                                  \
+  MAC("smlabt", "lr", "r8", "r8")                                                                  \
+  MAC("smlad", "lr", "r9", "r9")                                                                   \
+  MAC("smlad", "r12", "r10", s2)                                                                   \
+  MAC("smlatb", "r12", "r11", s3)                                                                  \
+  EVEN(word)                                                                                       \
+  MAC("smlabt", "lr", "r10", "r10")                                                                \
+  MAC("smlad", "lr", "r11", "r11")
 
 #define S2_ROW_1(word, row, offset, s0, s1, s2, s3)                                                \
   LOAD_WEIGHTS(offset)                                                                             \
-  EVEN(word) MAC("smlad", "r12", "r8", s0) ODD(word) MAC("smlabb", "lr", "r8", "r8")
+  EVEN(word)                                                                                       \
+  MAC("smlad", "r12", "r8", s0)                                                                    \
+  ODD(word)                                                                                        \
+  MAC("smlabb", "lr", "r8", "r8")
 #define S2_ROW_2(word, row, offset, s0, s1, s2, s3)                                                \
   LOAD_WEIGHTS(offset)                                                                             \
   EVEN(word)                                                                                       \
-  MAC("smlad", "r12", "r8", s0) ODD(word) NEXT(word, row) MAC("smlad", "r12", "r9", s1)            \
-      MAC("smlabb", "lr", "r8", "r8") EVEN(word) MAC("smlabb", "lr", "r9", "r9")
+  MAC("smlad", "r12", "r8", s0)                                                                    \
+  ODD(word)                                                                                        \
+  NEXT(word, row)                                                                                  \
+  MAC("smlad", "r12", "r9", s1)                                                                    \
+  MAC("smlabb", "lr", "r8", "r8")                                                                  \
+  EVEN(word)                                                                                       \
+  MAC("smlabb", "lr", "r9", "r9")
 #define S2_ROW_3(word, row, offset, s0, s1, s2, s3)                                                \
   LOAD_WEIGHTS(offset)                                                                             \
   EVEN(word)                                                                                       \
-  MAC("smlad", "r12", "r8", s0) ODD(word) NEXT(word, row) MAC("smlad", "r12", "r9", s1)            \
-      MAC("smlabb", "lr", "r8", "r8") EVEN(word) MAC("smlad", "r12", "r10", s2)                    \
-          MAC("smlabb", "lr", "r9", "r9") ODD(word) MAC("smlabb", "lr", "r10", "r10")
+  MAC("smlad", "r12", "r8", s0)                                                                    \
+  ODD(word)                                                                                        \
+  NEXT(word, row)                                                                                  \
+  MAC("smlad", "r12", "r9", s1)                                                                    \
+  MAC("smlabb", "lr", "r8", "r8")                                                                  \
+  EVEN(word)                                                                                       \
+  MAC("smlad", "r12", "r10", s2)                                                                   \
+  MAC("smlabb", "lr", "r9", "r9")                                                                  \
+  ODD(word)                                                                                        \
+  MAC("smlabb", "lr", "r10", "r10")
 #define S2_ROW_4(word, row, offset, s0, s1, s2, s3)                                                \
   LOAD_WEIGHTS(offset)                                                                             \
   EVEN(word)                                                                                       \
-  MAC("smlad", "r12", "r8", s0) ODD(word) NEXT(word, row) MAC("smlad", "r12", "r9", s1)            \
-      MAC("smlabb", "lr", "r8", "r8") EVEN(word) MAC("smlad", "r12", "r10", s2)                    \
-          MAC("smlabb", "lr", "r9", "r9") ODD(word) NEXT(word, row) MAC("smlad", "r12", "r11", s3) \
-              MAC("smlabb", "lr", "r10", "r10") EVEN(word) MAC("smlabb", "lr", "r11", "r11")
+  MAC("smlad", "r12", "r8", s0)                                                                    \
+  ODD(word)                                                                                        \
+  NEXT(word, row)                                                                                  \
+  MAC("smlad", "r12", "r9", s1)                                                                    \
+  MAC("smlabb", "lr", "r8", "r8")                                                                  \
+  EVEN(word)                                                                                       \
+  MAC("smlad", "r12", "r10", s2)                                                                   \
+  MAC("smlabb", "lr", "r9", "r9")                                                                  \
+  ODD(word)                                                                                        \
+  NEXT(word, row)                                                                                  \
+  MAC("smlad", "r12", "r11", s3)                                                                   \
+  MAC("smlabb", "lr", "r10", "r10")                                                                \
+  EVEN(word)                                                                                       \
+  MAC("smlabb", "lr", "r11", "r11")
 
 #define SUMS(ROW, bias)                                                                            \
-  "ldr " bias ", " PARAMETER_BIAS "\n" ROW("r4", "r0", "16", bias, bias, bias, bias)               \
-      ROW("r5", "r1", "24", "r8", "r9", "r10", "r11")                                              \
-          ROW("r6", "r2", "32", "r8", "r9", "r10", "r11")
+  "ldr " bias ", " PARAMETER_BIAS "\n"                                                             \
+  ROW("r4", "r0", "16", bias, bias, bias, bias)                                                    \
+  ROW("r5", "r1", "24", "r8", "r9", "r10", "r11")                                                  \
+  ROW("r6", "r2", "32", "r8", "r9", "r10", "r11")
 
 /* One step for the sum of every pixel. */
 #define PIXELS_1(step) step("r8")
@@ -170,5 +217,7 @@ __asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s2_linear", S2_ROW, LINEAR));
 __asm__(ROW_TAILS("ek_dsp_depthwise_3x3s2_linear", S2_ROW, LINEAR, 40));
 __asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s2_clamped", S2_ROW, CLAMPED));
 __asm__(ROW_TAILS("ek_dsp_depthwise_3x3s2_clamped", S2_ROW, CLAMPED, 48));
+
+/* clang-format on */
 
 #endif

@@ -16,8 +16,7 @@
  *              raise, lower
  *     GENERAL: bias 1, then for the caller: multiplier and shift of 0, multiplier and shift of 1.
  * SMLAD of lanes and words sums 256 * S1 + S0, which a wrap does not hurt where -2^23 <= S1 < 2^23;
- * SXTB16 of a word is w0 and gives S0. (Gemmlowp-style packing of two products, DESIGN of edgekit.)
- */
+ * SXTB16 of a word is w0 and gives S0. */
 #ifndef EK_DSP_POINTWISE_TILE_H
 #define EK_DSP_POINTWISE_TILE_H
 

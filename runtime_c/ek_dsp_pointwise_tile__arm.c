@@ -70,6 +70,8 @@ void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_gr
 /* Registers: r0 lanes, r1 packed, r2 and r3 lanes of two pixels, r12 packed weights, lr weights 0;
  * r4/r5, r6/r7, r8/r9, r10/r11 sums of channels 0/1 of pixels 0 to 3. The stack pointer stays: sp
  * points at the tile, whose fields are the working space (SLOT_...); saved holds r4-r11 and lr. */
+/* One line per line of assembly, which clang-format does not know. */
+/* clang-format off */
 #define SLOT_OUTPUT "[sp]"
 #define SLOT_LANES "[sp, #20]"
 #define SLOT_LANES_END "[sp, #24]"
@@ -81,18 +83,36 @@ void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_gr
 /* Every instruction of a word is 4 bytes long: the loop is entered in its middle, so that its
  * unrolled groups need no remainder. */
 #define MAC_PAIR(low, high, x)                                                                     \
-  "smlad " low ", " x ", lr, " low "\nsmlad " high ", " x ", r12, " high "\n"
-#define WORD_1 "ldr r12, [r1], #4\nldr r2, [r0], #16\nsxtb16 lr, r12\n" MAC_PAIR("r4", "r5", "r2")
+  "smlad " low ", " x ", lr, " low "\n"                                                            \
+  "smlad " high ", " x ", r12, " high "\n"
+#define WORD_1                                                                                     \
+  "ldr r12, [r1], #4\n"                                                                            \
+  "ldr r2, [r0], #16\n"                                                                            \
+  "sxtb16 lr, r12\n"                                                                               \
+  MAC_PAIR("r4", "r5", "r2")
 #define WORD_2                                                                                     \
-  "ldr r12, [r1], #4\nldrd r2, r3, [r0], #16\nsxtb16 lr, r12\n" MAC_PAIR("r4", "r5", "r2")         \
-      MAC_PAIR("r6", "r7", "r3")
+  "ldr r12, [r1], #4\n"                                                                            \
+  "ldrd r2, r3, [r0], #16\n"                                                                       \
+  "sxtb16 lr, r12\n"                                                                               \
+  MAC_PAIR("r4", "r5", "r2")                                                                       \
+  MAC_PAIR("r6", "r7", "r3")
 #define WORD_3                                                                                     \
-  "ldr r12, [r1], #4\nldrd r2, r3, [r0], #8\nsxtb16 lr, r12\n" MAC_PAIR("r4", "r5", "r2")          \
-      MAC_PAIR("r6", "r7", "r3") "ldr r2, [r0], #8\n" MAC_PAIR("r8", "r9", "r2")
+  "ldr r12, [r1], #4\n"                                                                            \
+  "ldrd r2, r3, [r0], #8\n"                                                                        \
+  "sxtb16 lr, r12\n"                                                                               \
+  MAC_PAIR("r4", "r5", "r2")                                                                       \
+  MAC_PAIR("r6", "r7", "r3")                                                                       \
+  "ldr r2, [r0], #8\n"                                                                             \
+  MAC_PAIR("r8", "r9", "r2")
 #define WORD_4                                                                                     \
-  "ldr r12, [r1], #4\nldrd r2, r3, [r0], #8\nsxtb16 lr, r12\n" MAC_PAIR("r4", "r5", "r2")          \
-      MAC_PAIR("r6", "r7", "r3") "ldrd r2, r3, [r0], #8\n" MAC_PAIR("r8", "r9", "r2")              \
-          MAC_PAIR("r10", "r11", "r3")
+  "ldr r12, [r1], #4\n"                                                                            \
+  "ldrd r2, r3, [r0], #8\n"                                                                        \
+  "sxtb16 lr, r12\n"                                                                               \
+  MAC_PAIR("r4", "r5", "r2")                                                                       \
+  MAC_PAIR("r6", "r7", "r3")                                                                       \
+  "ldrd r2, r3, [r0], #8\n"                                                                        \
+  MAC_PAIR("r8", "r9", "r2")                                                                       \
+  MAC_PAIR("r10", "r11", "r3")
 
 /* One step for the sums of every pixel of a tile. */
 #define LOWS_1(step) step("r4")
@@ -153,15 +173,22 @@ void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_gr
   "ldm r12, {r4-r11, pc}\n"
 
 #define FINISH_FAST(P, scale)                                                                      \
-  PAIRS_##P(SPLIT) REQUANTIZE_LOW(P, scale) REQUANTIZE_HIGH(P, scale)                              \
-      LOAD_OUTPUT STORE_PAIR_##P NEXT_PAIR
+  PAIRS_##P(SPLIT)                                                                                 \
+  REQUANTIZE_LOW(P, scale)                                                                         \
+  REQUANTIZE_HIGH(P, scale)                                                                        \
+  LOAD_OUTPUT STORE_PAIR_##P NEXT_PAIR
 #define FINISH_CLAMPED(P)                                                                          \
-  PAIRS_##P(SPLIT) REQUANTIZE_LOW(P, SCALE_NUDGED) "ldrd r0, r2, [r1], #8\n" LOWS_##P(CLAMP)       \
-      REQUANTIZE_HIGH(P, SCALE_NUDGED) "ldrd r0, r2, [r1], #8\n" HIGHS_##P(CLAMP)                  \
-          LOAD_OUTPUT STORE_PAIR_##P NEXT_PAIR
+  PAIRS_##P(SPLIT)                                                                                 \
+  REQUANTIZE_LOW(P, SCALE_NUDGED)                                                                  \
+  "ldrd r0, r2, [r1], #8\n" LOWS_##P(CLAMP)                                                        \
+  REQUANTIZE_HIGH(P, SCALE_NUDGED)                                                                 \
+  "ldrd r0, r2, [r1], #8\n" HIGHS_##P(CLAMP)                                                       \
+  LOAD_OUTPUT STORE_PAIR_##P NEXT_PAIR
 #define FINISH_GENERAL(P)                                                                          \
-  PAIRS_##P(SPLIT) "ldr lr, [r1], #4\n" HIGHS_##P(ADD_BIAS) "ldr r0, " SLOT_OUTPUT                 \
-                                                            "\n" STORE_SUMS_##P NEXT_PAIR
+  PAIRS_##P(SPLIT)                                                                                 \
+  "ldr lr, [r1], #4\n" HIGHS_##P(ADD_BIAS)                                                         \
+  "ldr r0, " SLOT_OUTPUT "\n"                                                                      \
+  STORE_SUMS_##P NEXT_PAIR
 
 #define SECTION(P) ".pushsection .text.ek_dsp_pointwise_tile_" #P ", \"ax\", %progbits\n"
 
@@ -222,5 +249,7 @@ __asm__(TILE_OTHERS(3));
 __asm__(TILE_SUMS(4, 8, 96));
 __asm__(TILE_FAST(4));
 __asm__(TILE_OTHERS(4));
+
+/* clang-format on */
 
 #endif

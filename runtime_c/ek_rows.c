@@ -20,8 +20,9 @@ void ek_run_rows(const ek_rows_loop *loop, const void *const *operands, void *ou
                  void *scratch) {
   const void *rows[EK_MAX_ROWS];
   const ek_columns all = {0, loop->output_width};
-  int8_t *out = output;
-  for (int32_t y = 0; y < loop->output_height; y++, out += loop->output_row_bytes) {
+  for (int32_t i = 0; i < loop->output_height; i++) {
+    const int32_t y = loop->bottom_up != 0 ? loop->output_height - 1 - i : i;
+    int8_t *out = (int8_t *)output + y * loop->output_row_bytes;
     gather(loop, operands, y, rows);
     if (loop->output_fill >= 0) {
       memset(out, loop->output_fill, (size_t)loop->output_row_bytes);

@@ -18,6 +18,7 @@ typedef struct {
   int32_t operand_count;
   int32_t operand_row_bytes[EK_MAX_OPERANDS]; /* 0: one row serves all */
   int32_t output_row_bytes;
+  int32_t bottom_up;   /* 1: the last row is computed first */
   int32_t output_fill; /* byte that an output row is set to before it is computed, or -1 */
   int32_t input_height;
   int32_t output_height;
@@ -28,7 +29,7 @@ typedef struct {
   int32_t pad_top;
 } ek_rows_loop;
 
-/* Computes all rows of the output from whole operands, top to bottom. */
+/* Computes all rows of the output from whole operands. */
 void ek_run_rows(const ek_rows_loop *loop, const void *const *operands, void *output,
                  void *scratch);
 

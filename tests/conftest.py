@@ -94,6 +94,23 @@ def converted(
     return folder_of
 
 
+@pytest.fixture
+def edgekit(capsys: pytest.CaptureFixture[str]) -> Callable[..., object]:
+    """The command line inside this process; no run may end in a traceback."""
+    from support.command_line import Result
+
+    from edgekit.cli import main
+
+    def run(*arguments: object) -> Result:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
 def skip_reason(longrepr: object) -> str:
     """The text of a skip, which pytest keeps as (path, line, reason)."""
     return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)

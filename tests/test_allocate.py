@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.graphs import residual
 
+from edgekit.converters import allocate as allocate_module
 from edgekit.converters.allocate import allocate
 from edgekit.program import BUFFER_ALIGN, Buffer, Image, Overlap, Program
 
@@ -139,6 +140,19 @@ def test_no_order_of_six_buffers_is_better(
     problem: tuple[tuple[Buffer, ...], tuple[Overlap, ...]],
 ) -> None:
     assert placed(*problem).arena_bytes == exhaustive_peak(*problem)
+
+
+@settings(max_examples=100)
+@given(problem=problems(most=5))
+def test_branch_and_bound_is_exact_without_the_heuristics_in_front_of_it(
+    problem: tuple[tuple[Buffer, ...], tuple[Overlap, ...]],
+) -> None:
+    """It starts from all buffers side by side, far from any optimum."""
+    buffers, overlaps = problem
+    inner = allocate_module._problem(buffers, overlaps)
+    offsets = {i: 1000 * i for i in range(len(buffers))}
+    _, peak = allocate_module._branch_and_bound(inner, offsets, 1000 * len(buffers))
+    assert peak == exhaustive_peak(buffers, overlaps)
 
 
 @settings(max_examples=20)

@@ -207,7 +207,7 @@ def test_conversion_gives_the_same_bytes_again(
     assert str(tmp_path).encode() not in b"".join(trees[0].values())
 
 
-@pytest.mark.parametrize("name", (*MODELS, *CHAINS))
+@pytest.mark.parametrize("name", [*MODELS, *CHAINS])
 def test_host_uses_exactly_the_claimed_arena(name: str, converted: Converted) -> None:
     """Painted twice: the highest byte that changes is the last one of the arena."""
     folder = converted(name)
@@ -217,7 +217,7 @@ def test_host_uses_exactly_the_claimed_arena(name: str, converted: Converted) ->
     assert result.arena_touched_bytes == load_manifest(folder).arena_bytes
 
 
-@pytest.mark.parametrize("name", (*MODELS, *CHAINS[:3]))
+@pytest.mark.parametrize("name", [*MODELS, *CHAINS[:3]])
 def test_emulated_core_uses_exactly_the_claimed_arena(
     name: str, converted: Converted, require_program: RequireProgram
 ) -> None:

@@ -160,7 +160,13 @@ def test_pixel_kernel_never_overwrites_unread_pixels_and_no_byte_is_given_away(
     pixels: int, read: int, written: int, grain: int, buffered: bool
 ) -> None:
     distance = lower_module._pixel_distance(pixels, written, read, grain, buffered)
-    replay = dict(pixels=pixels, read=read, written=written, grain=grain, buffered=buffered)
+    replay = {
+        "pixels": pixels,
+        "read": read,
+        "written": written,
+        "grain": grain,
+        "buffered": buffered,
+    }
     for more in range(6):
         assert not overwrites_unread_pixels(distance + more, **replay)
     if not (buffered and grain >= pixels):  # else all is read before anything is written

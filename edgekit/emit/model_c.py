@@ -17,7 +17,7 @@ from edgekit.emit.c_tables import (
 from edgekit.emit.interface import Interface
 from edgekit.program import MAX_OPERANDS, Image, Operand, Step
 
-_LOOP_BYTES = 4 * (12 + MAX_OPERANDS)
+_LOOP_BYTES = 4 * (13 + MAX_OPERANDS)
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ class _Emitter:
             "operand_count": str(len(step.operands)),
             "operand_row_bytes": f"{{{pitches}}}",
             "output_row_bytes": str(step.output.bytes // loop.output_height),
+            "bottom_up": str(int(index in self._image.bottom_up)),
             "output_fill": str(-1 if step.fill is None else step.fill & 0xFF),
             "input_height": str(loop.input_height),
             "output_height": str(loop.output_height),

@@ -102,7 +102,7 @@ def emulate(
     machine = emulated_machine(target)
     cpu_flags = ["-cpu", machine.cpu] if machine.cpu is not None else []
     command = [
-        *("qemu-system-arm", "-M", machine.machine, *cpu_flags, "-nographic"),
+        *("qemu-system-arm", "-M", machine.machine, *cpu_flags, *machine.flags, "-nographic"),
         *("-monitor", "none", "-serial", "none"),
         *("-semihosting-config", "enable=on,target=native", *qemu_flags, "-kernel", elf.name),
     ]

@@ -150,10 +150,8 @@ def _output_memory(trial: Trial, layout: Layout) -> tuple[Array, Array]:
     for begin, end in trial.ranges:
         after[:, begin:end] = expected[:, begin:end]
     guard = random.integers(-128, 128, GUARD_BYTES).astype(np.int8)
-    return tuple(  # type: ignore[return-value]
-        np.concatenate([guard, layout.to_memory(m, zero_point=_PAD_NOISE).ravel(), guard])
-        for m in (noise, after)
-    )
+    before, filled = (layout.to_memory(m, zero_point=_PAD_NOISE).ravel() for m in (noise, after))
+    return np.concatenate([guard, before, guard]), np.concatenate([guard, filled, guard])
 
 
 def write_program(
@@ -173,8 +171,8 @@ def run_on_host(sources: Sequence[Path], *, compiler: str) -> list[str]:
     """The lines that the program prints, compiled with the flags of HOST_COMPILERS."""
     folder = sources[0].parent
     program = folder / f"program_{compiler}"
-    own = [*STRICT, *HOST_COMPILERS[compiler], f"-I{folder}", "-o", program]
-    run_program([compiler, *own, *sources], timeout_seconds=_TIMEOUT_SECONDS)
+    flags = [*STRICT, *HOST_COMPILERS[compiler], f"-I{folder}"]
+    run_program([compiler, *flags, "-o", program, *sources], timeout_seconds=_TIMEOUT_SECONDS)
     return run_program([program], timeout_seconds=_TIMEOUT_SECONDS).stdout.splitlines()
 
 
@@ -197,9 +195,9 @@ def build_for_core(
     return link_firmware(target, objects, build_directory=folder)
 
 
-def run_on_core(elf: Path, target: Target, *, qemu_flags: Sequence[str] = ()) -> list[str]:
+def run_on_core(elf: Path, target: Target) -> list[str]:
     """The lines that the program prints on the emulated core."""
-    run = emulate(target, elf, timeout_seconds=_TIMEOUT_SECONDS, qemu_flags=qemu_flags)
+    run = emulate(target, elf, timeout_seconds=_TIMEOUT_SECONDS)
     return run.stderr.splitlines()
 
 

@@ -43,8 +43,8 @@ def only_overlap(program: Program) -> Overlap | None:
     return program.overlaps[0] if program.overlaps else None
 
 
-def overwrites_unread_rows(step: Step, distance: int) -> bool:
-    """Replay a row kernel whose input starts ``distance`` bytes above its output.
+def overwrites_unread_rows(step: Step, distance: int, *, bottom_up: bool = False) -> bool:
+    """Replay a row kernel whose input starts ``distance`` bytes above its output (or below it).
 
     Every byte has an owner; a row that is still to be read, or is read by the row in work, must
     own all of its bytes.
@@ -58,9 +58,10 @@ def overwrites_unread_rows(step: Step, distance: int) -> bool:
     output, source = max(-distance, 0), max(distance, 0)
     for row in range(loop.input_height):
         memory[source + row * read : source + (row + 1) * read] = row + 1
-    for y in range(loop.output_height):
+    order = list(range(loop.output_height))[:: -1 if bottom_up else 1]
+    for done, y in enumerate(order):
         memory[output + y * written : output + (y + 1) * written] = -1
-        for later in range(y, loop.output_height):
+        for later in order[done:]:
             for tap in range(loop.kernel_height):
                 row = later * loop.stride - loop.pad_top + tap * loop.dilation
                 if 0 <= row < loop.input_height:
@@ -113,6 +114,22 @@ def test_row_kernel_never_overwrites_unread_rows_and_no_byte_is_given_away(
         assert not overwrites_unread_rows(step, overlap.distance + more)
     if rows_read(step):
         assert overwrites_unread_rows(step, overlap.distance - 1)
+
+
+@settings(max_examples=150)
+@given(program=row_programs())
+def test_rows_computed_bottom_up_are_as_safe_and_as_tight(program: Program) -> None:
+    overlap = only_overlap(program)
+    assert overlap is not None
+    step, distance = program.steps[1], overlap.distance_bottom_up
+    assert step.loop is not None
+    if distance is None:
+        assert step.loop.output_height == 1
+        return
+    for more in range(6):
+        assert not overwrites_unread_rows(step, -distance - more, bottom_up=True)
+    if rows_read(step):
+        assert overwrites_unread_rows(step, -distance + 1, bottom_up=True)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@
 
 /* output = clamp(scale(bias + sum((x - input_zero_point) * w)) + output_zero_point) */
 typedef struct {
-  const int8_t *weights;      /* [output_channels][kernel_height][kernel_width][input_channels / groups] */
-  const int32_t *bias;        /* [output_channels] */
+  const int8_t
+      *weights;        /* [output_channels][kernel_height][kernel_width][input_channels / groups] */
+  const int32_t *bias; /* [output_channels] */
   const int32_t *multipliers; /* [output_channels], in [0, 2^31) */
   const int8_t *shifts;       /* [output_channels], -31 to 30, > 0 is to the left */
   int32_t input_width;
@@ -28,7 +29,7 @@ typedef struct {
 
 /* rows: kernel_height pointers to [input_width][input_channels], NULL for padding.
  * output: [output width][output_channels]. No scratch. */
-void ek_conv2d_s8__ref(const void *layer, const void *const *rows, void *output,
-                       ek_columns columns, void *scratch);
+void ek_conv2d_s8__ref(const void *layer, const void *const *rows, void *output, ek_columns columns,
+                       void *scratch);
 
 #endif

@@ -15,7 +15,8 @@ static int32_t dot(const ek_conv2d_s8 *layer, const void *const *rows, int32_t c
       if (rows[ky] == NULL || x < 0 || x >= layer->input_width) {
         continue;
       }
-      const int8_t *in = (const int8_t *)rows[ky] + (x * layer->input_channels + group * group_inputs);
+      const int8_t *in =
+          (const int8_t *)rows[ky] + (x * layer->input_channels + group * group_inputs);
       for (int32_t i = 0; i < group_inputs; i++) {
         sum += (in[i] - layer->input_zero_point) * w[i];
       }
@@ -33,8 +34,7 @@ void ek_conv2d_s8__ref(const void *layer_, const void *const *rows, void *output
     for (int32_t c = 0; c < layer->output_channels; c++) {
       const int32_t sum = layer->bias[c] + dot(layer, rows, column, c);
       const int32_t scaled = ek_scale(sum, layer->multipliers[c], layer->shifts[c]);
-      out[c] =
-          (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
+      out[c] = (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
     }
   }
 }

@@ -15,12 +15,11 @@ typedef struct {
 /* Computes columns of one output row.
  *
  * layer:   the constant parameters of the layer; each kernel's header has its type.
- * rows:    the input rows that the output row needs, top to bottom: one pointer per kernel row (vertical
- *          dilation is already resolved), or one per operand of an element-wise kernel. NULL stands for
- *          a row of padding, unless the kernel asks for real rows of zero point.
- * output:  column 0 of the output row; bytes outside the columns stay as they are.
- * scratch: as many bytes as the kernel's entry in edgekit.ops states, 4-byte aligned; its content is
- *          lost. NULL when it states 0.
+ * rows:    the input rows that the output row needs, top to bottom: one pointer per kernel row
+ * (vertical dilation is already resolved), or one per operand of an element-wise kernel. NULL
+ * stands for a row of padding, unless the kernel asks for real rows of zero point. output:  column
+ * 0 of the output row; bytes outside the columns stay as they are. scratch: as many bytes as the
+ * kernel's entry in edgekit.ops states, 4-byte aligned; its content is lost. NULL when it states 0.
  * Inputs and output do not overlap, unless the entry's write_behind allows it. */
 typedef void (*ek_rows_kernel)(const void *layer, const void *const *rows, void *output,
                                ek_columns columns, void *scratch);

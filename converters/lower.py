@@ -70,7 +70,7 @@ def _refusal(call: Call, kernel: Kernel) -> str | None:
         return f"{operands} operands are more than {MAX_OPERANDS}; split the node"
     if kernel.kind == "rows" and rows > MAX_ROWS:
         return f"its window spans {rows} rows, more than {MAX_ROWS}; use a smaller kernel"
-    return kernel.accepts(call)
+    return kernel.refusal(call)
 
 
 def _choose_kernels(graph: QGraph, isa: Sequence[str]) -> dict[str, list[Kernel]]:
@@ -241,6 +241,7 @@ class _Lowering:
                 axis.stride,
                 axis.dilation,
                 axis.pad_before,
+                axis.upsampling,
             )
         return dataclasses.replace(
             step,
@@ -341,9 +342,7 @@ def _row_distance(loop: RowLoop, read: int, written: int) -> int:
     distance = -(loop.input_height * read)
     needed = loop.input_height
     for y in reversed(range(loop.output_height)):
-        taps = range(loop.kernel_height)
-        rows = (y * loop.stride - loop.pad_top + tap * loop.dilation for tap in taps)
-        needed = min([needed, *(row for row in rows if 0 <= row < loop.input_height)])
+        needed = min([needed, *loop.rows_of(y)])
         if needed < loop.input_height:
             distance = max(distance, (y + 1) * written - needed * read)
     return distance
@@ -358,9 +357,7 @@ def _bottom_up_distance(step: Step, operand: Operand) -> int | None:
     distance = -(loop.output_height * written)
     unread = 0
     for y in range(loop.output_height):
-        taps = range(loop.kernel_height)
-        rows = (y * loop.stride - loop.pad_top + tap * loop.dilation for tap in taps)
-        unread = max([unread, *(row + 1 for row in rows if row < loop.input_height)])
+        unread = max([unread, *(row + 1 for row in loop.rows_of(y))])
         if unread > 0:
             distance = max(distance, unread * read - y * written)
     return distance

@@ -69,6 +69,21 @@ def multiply_by_quantized_multiplier(
     return rounding_divide_by_power_of_two(high, np.maximum(-shift, 0))
 
 
+def multiply_by_quantized_multiplier_64(
+    x: Array, multiplier: Array | int, shift: Array | int
+) -> Array:
+    """x * multiplier * 2^(shift - 31) for sums of more than 32 bits; int32 in int64 arrays.
+
+    The multiplier is first rounded to 15 bits, ties up and at most 2^15 - 1, so that the product
+    fits 64 bits where |x| < 2^47; the product is rounded once, ties up. -31 <= shift <= 7.
+    """
+    wide = np.asarray(multiplier, np.int64)
+    narrow = np.minimum((wide + 2**15) >> 16, 2**15 - 1)
+    total_shift = 15 - np.asarray(shift, np.int64)
+    product = x.astype(np.int64) * narrow + (np.int64(1) << (total_shift - 1))
+    return wrap_int32(product >> total_shift)
+
+
 def requantize(
     accumulator: Array,
     multiplier: Array | int,

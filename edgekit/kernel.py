@@ -10,6 +10,9 @@ from typing import Literal
 from edgekit.ir import Array, Call
 from edgekit.layout import NHWC, Layout
 
+ELEMENT_TYPES: Mapping[str, str] = {"s8": "int8", "s16": "int16"}
+"""The words for element types in the names of kernels."""
+
 CValue = int | str | Array
 """A member of a layer struct: a number, the name of an enum constant, or a table."""
 
@@ -103,3 +106,17 @@ class Kernel:
     def header(self) -> str:
         """The header that declares the kernel and its layer struct."""
         return self.symbol.split("__")[0] + ".h"
+
+    @property
+    def element_types(self) -> tuple[str, ...]:
+        """The types in the symbol: that of the activations, and that of the output if it differs."""
+        words = self.symbol.split("__")[0].split("_")
+        return tuple(ELEMENT_TYPES[word] for word in words if word in ELEMENT_TYPES)
+
+    def refusal(self, call: Call) -> str | None:
+        """Why the kernel cannot serve a call, or None: first the types, then its preconditions."""
+        source, result = call.activations[0].dtype, call.output.dtype
+        types = self.element_types
+        if source != types[0] or result not in (types[-1], "int32"):
+            return f"no kernel computes {result} from {source}"
+        return self.accepts(call)

@@ -10,6 +10,7 @@ from typing import Literal
 from edgekit.ir import Array, QGraph
 from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.layout import NHWC, Layout
+from edgekit.window import Axis
 
 Place = Literal["arena", "model_input", "model_output", "constant"]
 
@@ -42,7 +43,8 @@ class Overlap:
     """How far the output of a step may lie over an input that dies there.
 
     Walked top to bottom, the input must start ``distance`` bytes above the output or higher; walked
-    bottom to top, the output ``distance_bottom_up`` above the input (None: it cannot be).
+    bottom to top, the output ``distance_bottom_up`` above the input (None: it cannot be). Only a
+    step that has no other overlap may be walked bottom to top.
     """
 
     output: str
@@ -80,6 +82,18 @@ class RowLoop:
     stride: int
     dilation: int
     pad_top: int
+    upsampling: int = 1
+
+    def rows_of(self, output_row: int) -> list[int]:
+        """The input rows that an output row reads, top to bottom."""
+        axis = Axis(
+            self.kernel_height,
+            self.stride,
+            self.dilation,
+            self.pad_top,
+            upsampling=self.upsampling,
+        )
+        return [r for r in axis.inputs_of(output_row, self.input_height) if r is not None]
 
 
 @dataclass(frozen=True, eq=False)

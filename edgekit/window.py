@@ -8,38 +8,59 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Axis:
-    """A window along one axis: output o covers inputs o*stride - pad_before + t*dilation."""
+    """A window along one axis: output o covers positions o*stride - pad_before + t*dilation.
+
+    Inputs lie ``upsampling`` positions apart, and what lies between them is padding: a transposed
+    convolution of stride s is a window of stride 1 over inputs s apart.
+    """
 
     kernel: int
     stride: int = 1
     dilation: int = 1
     pad_before: int = 0
     pad_after: int = 0
+    upsampling: int = 1
 
     @property
     def extent(self) -> int:
-        """Inputs from the first to the last tap, both included."""
+        """Positions from the first to the last tap, both included."""
         return (self.kernel - 1) * self.dilation + 1
 
     def output_size(self, input_size: int) -> int:
         """Number of positions where the window fits into the padded input; <= 0 when none does."""
-        return (input_size + self.pad_before + self.pad_after - self.extent) // self.stride + 1
+        padded = self._positions(input_size) + self.pad_before + self.pad_after
+        return (padded - self.extent) // self.stride + 1
+
+    def _positions(self, input_size: int) -> int:
+        return (input_size - 1) * self.upsampling + 1
 
     def first_input(self, output: int) -> int:
-        """Index of the first tap of an output; negative inside the padding."""
+        """Position of the first tap of an output; negative inside the padding."""
         return output * self.stride - self.pad_before
+
+    def inputs_of(self, output: int, input_size: int) -> list[int | None]:
+        """The input under every tap of an output, None where it is padding."""
+        first = self.first_input(output)
+        positions = (first + tap * self.dilation for tap in range(self.kernel))
+        return [
+            position // self.upsampling
+            if position % self.upsampling == 0 and 0 <= position < self._positions(input_size)
+            else None
+            for position in positions
+        ]
 
     def problem(self, input_size: int) -> str | None:
         """What is wrong with this window over ``input_size`` inputs, or None."""
         for label, value in (("kernel", self.kernel), ("stride", self.stride)):
             if value < 1:
                 return f"{label} {value} must be at least 1"
-        if self.dilation < 1:
-            return f"dilation {self.dilation} must be at least 1"
+        for label, value in (("dilation", self.dilation), ("upsampling", self.upsampling)):
+            if value < 1:
+                return f"{label} {value} must be at least 1"
         if self.pad_before < 0 or self.pad_after < 0:
             return f"padding ({self.pad_before}, {self.pad_after}) must not be negative"
         if self.output_size(input_size) < 1:
-            padded = input_size + self.pad_before + self.pad_after
+            padded = self._positions(input_size) + self.pad_before + self.pad_after
             return f"the window spans {self.extent} but the padded input only {padded}"
         return None
 
@@ -58,7 +79,7 @@ class Window:
     def is_pointwise(self) -> bool:
         return all(
             axis == Axis(kernel=1)
-            or (axis.kernel == 1 and axis.stride == 1 and not axis.pad_before)
+            or (axis.kernel == axis.stride == axis.upsampling == 1 and not axis.pad_before)
             for axis in (self.height, self.width)
         )
 

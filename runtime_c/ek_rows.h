@@ -10,7 +10,8 @@ enum {
   EK_MAX_OPERANDS = 2, /* maps that a rows kernel reads */
 };
 
-/* Row r of operand i for output row y is its row y * stride - pad_top + r * dilation. */
+/* Row r of operand i for output row y lies at position p = y * stride - pad_top + r * dilation: its
+ * row p / upsampling where that is a whole number, else padding. */
 typedef struct {
   ek_rows_kernel kernel;
   const void *layer;
@@ -27,6 +28,7 @@ typedef struct {
   int32_t stride;
   int32_t dilation;
   int32_t pad_top;
+  int32_t upsampling; /* positions from one input row to the next, >= 1 */
 } ek_rows_loop;
 
 /* Computes all rows of the output from whole operands. */

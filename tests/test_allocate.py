@@ -39,18 +39,18 @@ def problems(draw: st.DrawFn, *, most: int) -> tuple[tuple[Buffer, ...], tuple[O
         first = draw(st.integers(0, 6))
         size = grain * draw(st.integers(1, 12))
         buffers.append(Buffer(f"b{index}", size, first, first + draw(st.integers(0, 3))))
-    pairs = [(o, i) for o in buffers for i in buffers if o is not i and i.last == o.first > i.first]
-    overlaps = tuple(
-        Overlap(
-            output.name,
-            source.name,
-            draw(st.integers(-20, 60)),
-            draw(st.none() | st.integers(-20, 60)),
-        )
-        for output, source in pairs
-        if draw(st.booleans())
-    )
-    return tuple(buffers), overlaps
+    output_of_step = {buffer.first: buffer for buffer in buffers}
+    overlaps = []
+    for step, output in sorted(output_of_step.items()):
+        dying = [b for b in buffers if b is not output and b.last == step > b.first]
+        chosen = [source for source in dying if draw(st.booleans())]
+        distances = st.integers(-20, 60)
+        bottom_up = st.none() | distances if len(chosen) == 1 else st.none()
+        overlaps += [
+            Overlap(output.name, source.name, draw(distances), draw(bottom_up))
+            for source in chosen
+        ]
+    return tuple(buffers), tuple(overlaps)
 
 
 Offsets = Mapping[str, int]

@@ -279,7 +279,7 @@ def test_cheapest_accepting_kernel_is_chosen() -> None:
             kernel
             for kernel in operators()[step.op].kernels
             if kernel.isa in ("ref", "dsp")
-            and kernel.accepts(call) is None
+            and kernel.refusal(call) is None
             and set(kernel.input_layouts(call)) == {NHWC}
         ]
         best = min(kernel.instructions(call) for kernel in rivals)

@@ -135,6 +135,7 @@ class _Emitter:
             "stride": str(loop.stride),
             "dilation": str(loop.dilation),
             "pad_top": str(loop.pad_top),
+            "upsampling": str(loop.upsampling),
         }
         self.structs.append(initializer("ek_rows_loop", f"loop_{index}", members))
         self.struct_bytes += _LOOP_BYTES

@@ -173,8 +173,8 @@ class KernelRun:
         axis = (self._invocation.operator.window(call) or Window(Axis(1), Axis(1))).height
         if self._invocation.binding.flat:
             axis = Axis(1)
-        first = axis.first_input(row)
-        return [self._row(0, first + tap * axis.dilation) for tap in range(axis.kernel)]
+        rows = axis.inputs_of(row, self._maps[0].shape[0])
+        return [self._row(0, -1 if found is None else found) for found in rows]
 
     def _row(self, operand: int, row: int) -> Any:
         values, buffer = self._maps[operand], self._operands[operand]

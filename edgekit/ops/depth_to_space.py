@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Channels become blocks of pixels: DEPTH_TO_SPACE, and pixel shuffle with its own channel order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgekit.ir import Array, Call, Shape
+from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_space
+from edgekit.ops._moving import MovingOperator, moving_case, verify_map
+from edgekit.ops._operator import Case
+
+
+def _pack_ref(call: Call, binding: Binding) -> CStruct:
+    _, height, width, _ = call.inputs[0].shape
+    members = block_members(call.node.attributes, call.output.shape[3])
+    return CStruct(
+        "ek_depth_to_space_s8", {**members, "input_height": height, "input_width": width}
+    )
+
+
+REF = Kernel(
+    symbol="ek_depth_to_space_s8__ref",
+    isa="ref",
+    kind="map",
+    pack=_pack_ref,
+    instructions=lambda call: 8.0 * call.output.elements,
+    stack_bytes=128,
+)
+
+
+class DepthToSpaceOperator(MovingOperator):
+    name = "depth_to_space"
+    attributes = Blocks
+    kernels = (REF,)
+
+    def output_shape(self, attributes: Blocks, inputs: Sequence[Shape]) -> Shape:
+        _, height, width, deep = inputs[0]
+        b = attributes.block
+        return (1, height * b, width * b, deep // (b * b))
+
+    def verify(self, call: Call) -> None:
+        verify_map(call)
+        b: int = call.node.attributes.block
+        deep = call.inputs[0].shape[3]
+        if b < 1 or deep % (b * b):
+            raise call.fail(f"{deep} channels are not blocks of {b} x {b}")
+
+    def moved(self, call: Call, x: Array) -> Array:
+        return to_space(x, call.node.attributes)
+
+    def cases(self) -> Iterator[Case]:
+        orders: tuple[BlockOrder, ...] = ("block_major", "channel_major")
+        for order in orders:
+            yield moving_case(OPERATOR, f"{order}_2", (3, 4, 12), Blocks(2, order))
+            yield moving_case(OPERATOR, f"{order}_3_odd_channels", (2, 5, 45), Blocks(3, order))
+            yield moving_case(OPERATOR, f"{order}_one_channel", (4, 3, 4), Blocks(2, order))
+            yield moving_case(OPERATOR, f"{order}_one_pixel", (1, 1, 32), Blocks(4, order))
+            yield moving_case(OPERATOR, f"{order}_block_of_1", (3, 3, 5), Blocks(1, order))
+
+
+OPERATOR = DepthToSpaceOperator()

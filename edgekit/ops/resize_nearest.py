@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resizing by repeating or dropping whole rows and columns: nearest neighbour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.ir import Array, Call, Shape
+from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._moving import MAX_TABLE, MovingOperator, moving_case, verify_map
+from edgekit.ops._operator import Case
+
+
+@dataclass(frozen=True)
+class ResizeNearest:
+    """The input row of every output row, and the same for columns.
+
+    Which input is nearest depends on the source: TensorFlow Lite and PyTorch compute it in float32,
+    with different rounding, so the importers write down the result.
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+
+def _pack_ref(call: Call, binding: Binding) -> CStruct:
+    attributes: ResizeNearest = call.node.attributes
+    _, _, input_width, channels = call.inputs[0].shape
+    return CStruct(
+        "ek_resize_nearest_s8",
+        {
+            "rows": np.array(attributes.rows, np.uint16),
+            "columns": np.array(attributes.columns, np.uint16),
+            "input_width": input_width,
+            "output_height": call.output.shape[1],
+            "output_width": call.output.shape[2],
+            "channels": channels,
+        },
+    )
+
+
+REF = Kernel(
+    symbol="ek_resize_nearest_s8__ref",
+    isa="ref",
+    kind="map",
+    pack=_pack_ref,
+    instructions=lambda call: 5.0 * call.output.elements,
+    stack_bytes=96,
+)
+
+
+class ResizeNearestOperator(MovingOperator):
+    name = "resize_nearest"
+    attributes = ResizeNearest
+    kernels = (REF,)
+
+    def output_shape(self, attributes: ResizeNearest, inputs: Sequence[Shape]) -> Shape:
+        return (1, len(attributes.rows), len(attributes.columns), inputs[0][3])
+
+    def verify(self, call: Call) -> None:
+        verify_map(call)
+        attributes: ResizeNearest = call.node.attributes
+        tables = (("row", attributes.rows), ("column", attributes.columns))
+        for (label, table), size in zip(tables, call.inputs[0].shape[1:3], strict=True):
+            if not 1 <= len(table) <= MAX_TABLE or size > MAX_TABLE:
+                raise call.fail(
+                    f"{size} {label}s become {len(table)}; both must be between 1 and {MAX_TABLE}"
+                )
+            if min(table) < 0 or max(table) >= size:
+                raise call.fail(f"it reads {label} {max(table)}; the input has {size}")
+
+    def moved(self, call: Call, x: Array) -> Array:
+        attributes: ResizeNearest = call.node.attributes
+        return x[:, list(attributes.rows)][:, :, list(attributes.columns)]
+
+    def cases(self) -> Iterator[Case]:
+        def case(
+            name: str,
+            shape: tuple[int, int, int],
+            rows: Sequence[int],
+            columns: Sequence[int],
+        ) -> Case:
+            return moving_case(OPERATOR, name, shape, ResizeNearest(tuple(rows), tuple(columns)))
+
+        yield case("twice", (3, 4, 5), [0, 0, 1, 1, 2, 2], [0, 1, 2, 3])
+        yield case("both_axes_odd_channels", (2, 3, 3), [0, 0, 1, 1, 1], [0, 1, 1, 2, 2])
+        yield case("smaller", (7, 6, 4), [0, 3, 6], [1, 4])
+        yield case("one_pixel_repeated", (1, 1, 7), [0] * 4, [0] * 3)
+        yield case("one_pixel_taken", (5, 5, 1), [2], [4])
+        yield case("last_row_and_column", (3, 3, 2), [2, 2, 2], [2, 2])
+        yield case("identity", (3, 2, 5), [0, 1, 2], [0, 1])
+        yield case("wide_map", (1, 300, 1), [0], list(range(299, -1, -1)))
+
+
+OPERATOR = ResizeNearestOperator()

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks of pixels become channels: SPACE_TO_DEPTH, and pixel unshuffle with its own order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgekit.ir import Array, Call, Shape
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_depth
+from edgekit.ops._moving import MovingOperator, moving_case, verify_map
+from edgekit.ops._operator import Case
+from edgekit.window import Axis, Window
+
+
+def _pack_ref(call: Call, binding: Binding) -> CStruct:
+    members = block_members(call.node.attributes, call.inputs[0].shape[3])
+    return CStruct("ek_space_to_depth_s8", members)
+
+
+REF = Kernel(
+    symbol="ek_space_to_depth_s8__ref",
+    isa="ref",
+    kind="rows",
+    pack=_pack_ref,
+    instructions=lambda call: 8.0 * call.output.elements,
+    write_behind=BY_ROW,
+    stack_bytes=128,
+)
+
+
+class SpaceToDepthOperator(MovingOperator):
+    name = "space_to_depth"
+    attributes = Blocks
+    kernels = (REF,)
+
+    def output_shape(self, attributes: Blocks, inputs: Sequence[Shape]) -> Shape:
+        _, height, width, channels = inputs[0]
+        b = attributes.block
+        return (1, height // b, width // b, b * b * channels)
+
+    def verify(self, call: Call) -> None:
+        verify_map(call)
+        b: int = call.node.attributes.block
+        _, height, width, _ = call.inputs[0].shape
+        if b < 1 or height % b or width % b:
+            raise call.fail(f"a map of {height} x {width} does not divide into {b} x {b} blocks")
+
+    def moved(self, call: Call, x: Array) -> Array:
+        return to_depth(x, call.node.attributes)
+
+    def window(self, call: Call) -> Window:
+        b: int = call.node.attributes.block
+        return Window(Axis(b, b), Axis(b, b))
+
+    def cases(self) -> Iterator[Case]:
+        orders: tuple[BlockOrder, ...] = ("block_major", "channel_major")
+        for order in orders:
+            yield moving_case(OPERATOR, f"{order}_2", (6, 8, 3), Blocks(2, order))
+            yield moving_case(OPERATOR, f"{order}_3_odd_channels", (6, 9, 5), Blocks(3, order))
+            yield moving_case(OPERATOR, f"{order}_one_channel", (4, 6, 1), Blocks(2, order))
+            yield moving_case(OPERATOR, f"{order}_one_block", (4, 4, 2), Blocks(4, order))
+            yield moving_case(OPERATOR, f"{order}_block_of_1", (3, 3, 5), Blocks(1, order))
+
+
+OPERATOR = SpaceToDepthOperator()

@@ -4,12 +4,15 @@
 PYTHON = python3
 TORCH_INDEX ?=
 PYTEST_JOBS = 2
+FUZZ_COUNT ?= 10000
+FUZZ_SEED ?= 0
+FUZZ_SECONDS ?= 0
 
 BIN = .venv/bin
 SETUP_DONE = .venv/edgekit-setup
 TYPED_TREE = .cache/typed
 
-.PHONY: help setup system check test demo figures clean
+.PHONY: help setup system check test demo figures fuzz clean
 
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -18,6 +21,9 @@ help: ## list the targets and variables
 	@echo 'TORCH_INDEX=URL      the index for torch, where pip would fetch a CUDA build:'
 	@echo '                     https://download.pytorch.org/whl/cpu'
 	@echo 'PYTEST_JOBS=2        test processes'
+	@echo 'FUZZ_COUNT=10000     mutated .tflite files (one .pt2 for every hundred)'
+	@echo 'FUZZ_SEED=0          which ones'
+	@echo 'FUZZ_SECONDS=0       stop each kind after; 0: no limit'
 
 setup: $(SETUP_DONE) ## make .venv and install the missing system packages
 
@@ -43,6 +49,12 @@ demo: setup ## train, convert, validate on the host and on an emulated Cortex-M4
 
 figures: setup ## measure the key figures again and write benchmarks/key_figures.txt
 	@$(BIN)/python benchmarks/key_figures.py
+
+fuzz: setup ## convert mutated model files; what fails is kept in .cache/fuzz
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) \
+	    --count $(FUZZ_COUNT) --seconds $(FUZZ_SECONDS)
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind pt2 \
+	    --count $$(($(FUZZ_COUNT) / 100)) --seconds $(FUZZ_SECONDS)
 
 clean: ## remove .venv and everything that was built
 	rm -rf .venv .cache .hypothesis build dist *.egg-info

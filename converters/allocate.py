@@ -19,7 +19,12 @@ from edgekit.program import BUFFER_ALIGN, Buffer, Image, Overlap, Program
 
 WHEEL_ROUNDS = 400
 NODE_LIMIT = 20_000
-"""Limits are counts, not times, so that results are reproducible."""
+WHEEL_PAIRS = 2_000_000
+NODE_PAIRS = 10_000_000
+"""Comparisons of buffers in each search: with hundreds of them alive at once it stops early."""
+DEPTH_LIMIT = 500
+"""Buffers of a branch and bound, which recurses once for each."""
+# Limits are counts, not times, so that results are reproducible.
 
 
 def _align(offset: int) -> int:
@@ -34,6 +39,11 @@ class _Problem:
     """(upper, lower) -> least offset of upper - offset of lower at which they may share bytes."""
     bound: int
 
+    def affordable(self, rounds: int, *, comparisons: int) -> int:
+        """How many rounds over all buffers are within ``comparisons``, at most ``rounds``."""
+        pairs = sum(len(others) for others in self.conflicts)
+        return min(rounds, comparisons // max(pairs, 1))
+
     def clearance(self, upper: int, lower: int) -> int:
         """Least offset of ``upper`` above that of ``lower``."""
         size = self.buffers[lower].bytes
@@ -46,7 +56,7 @@ def allocate(program: Program) -> Image:
     offsets, peak = _best_greedy(problem)
     if peak > problem.bound:
         offsets, peak = _squeaky_wheel(problem, offsets, peak)
-    if peak > problem.bound:
+    if peak > problem.bound and len(problem.buffers) <= DEPTH_LIMIT:
         offsets, peak = _branch_and_bound(problem, offsets, peak)
     named = {buffer.name: offsets[i] for i, buffer in enumerate(problem.buffers)}
     bottom_up = frozenset(_bottom_up_steps(program, named))
@@ -114,17 +124,19 @@ def _lower_bound(buffers: Sequence[Buffer], gaps: Mapping[tuple[int, int], int])
 
 def _lowest(problem: _Problem, placed: Mapping[int, int], item: int, least: int) -> int:
     """The lowest feasible offset >= least of ``item`` among the placed buffers."""
+    taken = sorted(
+        (
+            placed[other] - problem.clearance(other, item),
+            placed[other] + problem.clearance(item, other),
+        )
+        for other in problem.conflicts[item]
+        if other in placed
+    )
     offset = _align(least)
-    moved = True
-    while moved:
-        moved = False
-        for other in problem.conflicts[item]:
-            if other not in placed:
-                continue
-            above = placed[other] + problem.clearance(item, other)
-            below = placed[other] - problem.clearance(other, item)
-            if below < offset < above:
-                offset, moved = _align(above), True
+    for below, above in taken:
+        if offset <= below:
+            break
+        offset = max(offset, _align(above))
     return offset
 
 
@@ -155,7 +167,7 @@ def _squeaky_wheel(
     random = Random(0)
     order = sorted(offsets, key=lambda i: (-problem.buffers[i].bytes, i))
     best, best_peak = offsets, peak
-    for _ in range(WHEEL_ROUNDS):
+    for _ in range(problem.affordable(WHEEL_ROUNDS, comparisons=WHEEL_PAIRS)):
         placed, reached = _place_in_order(problem, order)
         if reached < best_peak:
             best, best_peak = placed, reached
@@ -185,11 +197,12 @@ def _branch_and_bound(
 ) -> tuple[dict[int, int], int]:
     best, best_peak, nodes = dict(offsets), peak, 0
     everything = frozenset(range(len(problem.buffers)))
+    node_limit = problem.affordable(NODE_LIMIT, comparisons=NODE_PAIRS)
 
     def search(placed: dict[int, int], least: int, remaining: frozenset[int]) -> None:
         nonlocal best, best_peak, nodes
         nodes += 1
-        if nodes > NODE_LIMIT or best_peak <= problem.bound:
+        if nodes > node_limit or best_peak <= problem.bound:
             return
         if not remaining:
             best, best_peak = dict(placed), _peak(problem, placed)

@@ -1,20 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imports int8 TFLite models: records of the file become a QGraph of the same integers.
+"""Imports int8 and 16x8 TFLite models: records of the file become a QGraph of the same integers.
 
 QUANTIZE at the inputs and DEQUANTIZE (or QUANTIZE to uint8) at the outputs fall away: the ports of
-the graph are the int8 tensors behind them, under the names of the file. A uint8 port becomes int8
+the graph are the integer tensors behind them, under the names of the file. A uint8 port becomes int8
 in that way; where only its zero point differs, by 128, its bytes are those of the port ``^ 0x80``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from edgekit.converters.tflite.boundary import Boundary, boundary_of
+from edgekit.converters.tflite.constants import fold_constants
+from edgekit.converters.tflite.dilated import with_dilated_convolutions
+from edgekit.converters.tflite.float_islands import without_float_islands
+from edgekit.converters.tflite.folding import folded_value
+from edgekit.converters.tflite.high_rank import without_high_ranks
+from edgekit.converters.tflite.int16 import INT16_MAPPINGS
 from edgekit.converters.tflite.mapping import MAPPINGS
-from edgekit.converters.tflite.operation import Mapped, Operand, Operation
+from edgekit.converters.tflite.nearest_forms import NEAREST_FORMS
+from edgekit.converters.tflite.open_shapes import (
+    agrees,
+    declared_shape,
+    with_declared_shape,
+    without_open_sizes,
+)
+from edgekit.converters.tflite.operation import ACTIVATION_TYPES, Mapped, Operand, Operation
 from edgekit.converters.tflite.reader import (
     ABSENT,
     ModelRecord,
@@ -24,37 +39,25 @@ from edgekit.converters.tflite.reader import (
     read_model,
 )
 from edgekit.errors import BadInputError, UnsupportedError
-from edgekit.ir import Call, Node, Port, QGraph, Quantization, Tensor, constant
-from edgekit.ops import operator_of
+from edgekit.ir import (
+    INTEGER_RANGE,
+    Call,
+    DType,
+    Node,
+    Port,
+    QGraph,
+    Quantization,
+    Shape,
+    Tensor,
+    constant,
+)
+from edgekit.ops import operator_of, operators
 
 FLOAT_REMEDY = (
     "quantize it first with the TFLite converter's full-integer int8 post-training quantization"
     " (representative_dataset, TFLITE_BUILTINS_INT8)"
 )
 MAX_RANK = 4
-
-NEAREST_FORMS: Mapping[str, str] = {
-    "CONCATENATION": "ADD of branches with equal channels",
-    "ELU": "RELU or RELU6",
-    "GATHER": "RESHAPE or TRANSPOSE",
-    "HARD_SWISH": "RELU6",
-    "LEAKY_RELU": "RELU",
-    "LOGISTIC": "SOFTMAX over two classes, or apply it outside the model",
-    "MAXIMUM": "RELU",
-    "MINIMUM": "RELU6",
-    "MIRROR_PAD": "PAD",
-    "PACK": "RESHAPE to a fixed shape (export with batch size 1)",
-    "PRELU": "RELU",
-    "REDUCE_MAX": "MAX_POOL_2D over the whole map",
-    "RESIZE_NEAREST_NEIGHBOR": "CONV_2D with stride in place of resampling",
-    "SHAPE": "RESHAPE to a fixed shape (export with batch size 1)",
-    "STRIDED_SLICE": "RESHAPE to a fixed shape (export with batch size 1)",
-    "SUB": "ADD with negated weights in front",
-    "SUM": "MEAN over H and W",
-    "TANH": "RELU_N1_TO_1",
-    "TRANSPOSE_CONV": "CONV_2D",
-}
-"""Operators that are not supported yet: what a user can try instead."""
 
 
 def import_tflite(path: Path) -> QGraph:
@@ -69,19 +72,25 @@ def import_tflite(path: Path) -> QGraph:
         data = path.read_bytes()
     except OSError as error:
         raise BadInputError(f"{path}: it cannot be read ({error.strerror})") from error
-    model = read_model(data, name=path.name)
+    model = fold_constants(read_model(data, name=path.name))
+    model = without_high_ranks(with_dilated_convolutions(without_float_islands(model)))
     boundary = boundary_of(model)
     _refuse_float_model(model, boundary)
     return _Builder(model, boundary).graph(path.stem).verify()
 
 
 def _refuse_float_model(model: ModelRecord, boundary: Boundary) -> None:
-    """Raise UnsupportedError where nothing behind the boundary is int8."""
+    """Raise UnsupportedError where nothing behind the boundary is int8 or int16."""
     results = [model.tensors[i] for operator in boundary.operators for i in operator.outputs]
     floats = [tensor for tensor in results if tensor.type in ("FLOAT16", "FLOAT32")]
-    if floats and not any(tensor.type == "INT8" for tensor in results):
+    if floats and not any(tensor.type in ACTIVATION_TYPES for tensor in results):
+        unknown = [op.name for op in boundary.operators if op.name not in MAPPINGS]
         raise UnsupportedError(
-            f"{model.name} is a float model ({floats[0]} is {floats[0].type}); {FLOAT_REMEDY}"
+            f"{model.name} is a float model ({floats[0]} is {floats[0].type}); {FLOAT_REMEDY}",
+            *(
+                f"{model.name}: {name} would not be supported in an integer model either"
+                for name in dict.fromkeys(unknown)
+            ),
         )
 
 
@@ -110,6 +119,7 @@ class _Builder:
         self._tensors: dict[str, Tensor] = {}
         self._inputs = {port.tensor for port in boundary.inputs}
         self._defined: set[int] = set()
+        self._known: dict[int, TensorRecord] = {}
         self._activations: dict[int, str] = {}
         self._constants: dict[tuple[int, bool], str] = {}
         self._nodes: list[Node] = []
@@ -136,7 +146,8 @@ class _Builder:
             if record.shape[:1] != (1,):
                 raise operation.unsupported(f"shape {record.shape}; export with batch size 1")
             _check_activation(operation, record)
-            tensor = self._activation(record, operation.output_quantization())
+            quantization = operation.output_quantization()
+            tensor = self._activation(record, ACTIVATION_TYPES[record.type], quantization)
         except UnsupportedError as error:
             self._problems.extend(error.lines)
             self._defined.add(record.index)
@@ -145,31 +156,56 @@ class _Builder:
 
     def _output_port(self, port: PortRecord) -> Port:
         name = self._activations.get(port.tensor)
-        if name is None or port.tensor in self._inputs:
+        record = self._record(port.tensor)
+        if record.data is not None:
+            name = self._constant_output(port, record)
+        elif name is None or port.tensor in self._inputs:
             raise BadInputError(f"output '{port.name}': no operator computes it")
         return _port(port.name or "output", self._tensors[name])
 
+    def _constant_output(self, port: PortRecord, record: TensorRecord) -> str:
+        """The constant that a model returns as it is: integers with a scale, or plain indices."""
+        operation = Operation(OperatorRecord(-1, "output", (), ()), (), (record,))
+        if record.type in ("INT32", "INT64") and record.data is not None:
+            low, high = INTEGER_RANGE["int32"]
+            values = np.clip(record.data, low, high).astype(np.int32)
+            return self._operand(Operand(dataclasses.replace(record, data=values), None)).name
+        return self._operand(Operand(record, operation.quantization(record))).name
+
     def _operation(self, record: OperatorRecord) -> Operation:
-        tensors = self._model.tensors
         replaced = self._boundary.replaced
         inputs = [i if i == ABSENT else replaced.get(i, i) for i in record.inputs]
         return Operation(
             record,
-            tuple(None if i == ABSENT else tensors[i] for i in inputs),
-            tuple(tensors[i] for i in record.outputs),
+            tuple(None if i == ABSENT else self._record(i) for i in inputs),
+            tuple(self._record(i) for i in record.outputs),
         )
+
+    def _record(self, index: int) -> TensorRecord:
+        """A tensor with what is known of it by now: a value, or a shape that the file left open."""
+        return self._known.get(index, self._model.tensors[index])
 
     def _add_operator(self, operation: Operation) -> None:
         """Map one operator; what is not supported is noted, and the others are still tried."""
         self._check_order(operation)
+        operation = with_declared_shape(operation)
         try:
-            mapped = _mapping_of(operation)
-            quantization = operation.output_quantization()
+            value = folded_value(operation)
+            if value is None:
+                mapped = _mapping_of(operation)
+                types = [_result_type(operation, *pair) for pair in mapped]
         except UnsupportedError as error:
             self._problems.extend(error.lines)
         self._defined.update(tensor.index for tensor in operation.outputs)
-        if not self._problems:
-            self._add_mapped(operation, mapped, quantization)
+        if self._problems:
+            return
+        if value is not None:
+            record = dataclasses.replace(operation.output, shape=value.shape, data=value)
+            self._known[record.index] = record
+            return
+        for number, ((part, record), type_) in enumerate(zip(mapped, types, strict=True)):
+            label = f"{operation.record.index}_{number}" if number else str(operation.record.index)
+            self._add_result(operation, part, record, type_, label)
 
     def _check_order(self, operation: Operation) -> None:
         for tensor in operation.inputs:
@@ -179,31 +215,64 @@ class _Builder:
             if tensor.data is not None or tensor.index in self._defined:
                 raise operation.fail(f"{tensor} is computed twice, or is a constant")
 
-    def _add_mapped(self, operation: Operation, mapped: Mapped, quantization: Quantization) -> None:
-        """Add a node whose output must have the shape that its operator computes."""
-        inputs = tuple(self._operand(operand) for operand in mapped.operands)
-        result = self._activation(operation.output, quantization)
-        node = Node(
-            name=f"{mapped.op}_{operation.record.index}",
-            op=mapped.op,
-            inputs=tuple(tensor.name for tensor in inputs),
-            outputs=(result.name,),
-            attributes=mapped.attributes,
-            arithmetic=mapped.arithmetic,
-            source=operation.output.name,
-        )
-        operator = operator_of(node)
-        operator.verify(Call(node, inputs, (result,)))
-        computed = operator.output_shape(node.attributes, [tensor.shape for tensor in inputs])
-        if computed != result.shape:
-            raise operation.fail(f"its output has shape {result.shape}; it computes {computed}")
-        self._nodes.append(node)
+    def _add_result(
+        self,
+        operation: Operation,
+        mapped: Mapped,
+        record: TensorRecord,
+        type_: tuple[DType, Quantization | None],
+        label: str,
+    ) -> None:
+        """Add the node of one result, whose shape must be the one that its operator computes."""
+        inputs = self._operands(operation, mapped, label)
+        provisional = Tensor(record.name, without_open_sizes(record).shape, *type_)
+        shape = self._shape(operation, mapped, inputs, provisional, label)
+        if not agrees(declared_shape(record), shape):
+            raise operation.fail(f"its output has shape {record.shape}; it computes {shape}")
+        record = dataclasses.replace(record, shape=shape)
+        self._known[record.index] = record
+        result = self._activation(record, *type_)
+        self._nodes.append(_verified_node(operation, mapped, inputs, result, label))
 
-    def _activation(self, record: TensorRecord, quantization: Quantization) -> Tensor:
+    def _operands(self, operation: Operation, mapped: Mapped, label: str) -> list[Tensor]:
+        """The tensors that a node reads, with the nodes in front that compute them added."""
+        return [
+            self._operand(operand)
+            if isinstance(operand, Operand)
+            else self._inner(operation, operand, f"{label}_{position}")
+            for position, operand in enumerate(mapped.operands)
+        ]
+
+    def _inner(self, operation: Operation, mapped: Mapped, label: str) -> Tensor:
+        """The result of a node in front of the operator's own."""
+        inputs = self._operands(operation, mapped, label)
+        name = self._names.unique(f"{operation.output.name}/{mapped.op}")
+        result = Tensor(name, (1,), inputs[0].dtype, mapped.quantization)
+        shape = self._shape(operation, mapped, inputs, result, label)
+        result = dataclasses.replace(result, shape=shape)
+        self._nodes.append(_verified_node(operation, mapped, inputs, result, label))
+        self._tensors[name] = result
+        return result
+
+    def _shape(
+        self,
+        operation: Operation,
+        mapped: Mapped,
+        inputs: Sequence[Tensor],
+        result: Tensor,
+        label: str,
+    ) -> Shape:
+        """What the operator computes, once its own rules have been checked."""
+        _verified_node(operation, mapped, inputs, result, label)
+        return operators()[mapped.op].output_shape(mapped.attributes, [t.shape for t in inputs])
+
+    def _activation(
+        self, record: TensorRecord, dtype: DType, quantization: Quantization | None
+    ) -> Tensor:
         name = self._names.unique(record.name)
         self._defined.add(record.index)
         self._activations[record.index] = name
-        self._tensors[name] = Tensor(name, record.shape, "int8", quantization)
+        self._tensors[name] = Tensor(name, record.shape, dtype, quantization)
         return self._tensors[name]
 
     def _operand(self, operand: Operand) -> Tensor:
@@ -218,14 +287,46 @@ class _Builder:
         return self._tensors[self._constants[key]]
 
 
-def _mapping_of(operation: Operation) -> Mapped:
-    """The node of one operator.
+Result = tuple[Mapped, TensorRecord]
+
+
+def _result_type(
+    operation: Operation, mapped: Mapped, record: TensorRecord
+) -> tuple[DType, Quantization | None]:
+    """The type of a result in the graph, and its scale and zero point; indices are int32."""
+    if operators()[mapped.op].returns_indices:
+        return "int32", None
+    quantization = operation.quantization(record)
+    return ACTIVATION_TYPES[record.type], quantization
+
+
+def _verified_node(
+    operation: Operation, mapped: Mapped, inputs: Sequence[Tensor], result: Tensor, label: str
+) -> Node:
+    """The node, once its operator's own rules have been checked."""
+    node = Node(
+        name=f"{mapped.op}_{label}",
+        op=mapped.op,
+        inputs=tuple(tensor.name for tensor in inputs),
+        outputs=(result.name,),
+        attributes=mapped.attributes,
+        arithmetic=mapped.arithmetic,
+        source=operation.output.title,
+    )
+    operator_of(node).verify(Call(node, tuple(inputs), (result,)))
+    return node
+
+
+def _mapping_of(operation: Operation) -> list[Result]:
+    """The node of every result of one operator.
 
     Raises:
         UnsupportedError: there is no mapping, or not for this form of the operator.
         BadInputError: the operator contradicts itself.
     """
     mapping = MAPPINGS.get(operation.record.name)
+    if operation.outputs and operation.is_int16:
+        mapping = INT16_MAPPINGS.get(operation.record.name, mapping)
     if mapping is None:
         remedy = NEAREST_FORMS.get(operation.record.name)
         hint = f"use {remedy}" if remedy else "`edgekit ops` lists what is"
@@ -234,8 +335,11 @@ def _mapping_of(operation: Operation) -> Mapped:
         if tensor is not None and tensor.peculiarity:
             raise operation.unsupported(f"{tensor}: {tensor.peculiarity}")
         if tensor is not None and tensor.data is None:
-            _check_activation(operation, tensor)
-    return mapping(operation)
+            computed = tensor in operation.outputs
+            _check_activation(operation, without_open_sizes(tensor) if computed else tensor)
+    mapped = mapping(operation)
+    results = mapped if isinstance(mapped, tuple) else (mapped,)
+    return list(zip(results, operation.outputs, strict=True))
 
 
 def _check_activation(operation: Operation, tensor: TensorRecord) -> None:

@@ -8,30 +8,55 @@ keeps the function of the graph; folding scales changes float rounding only.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from edgekit.converters.boundary_layout import with_nhwc_inputs
+from edgekit.converters.fold_constants import fold_constant_nodes
+from edgekit.converters.legalize_activations import (
+    FLOAT_ACTIVATION_RULES,
+    INTEGER_ACTIVATION_RULES,
+)
+from edgekit.converters.legalize_branches import fold_branches
+from edgekit.converters.legalize_concat import CONCAT_RULES
+from edgekit.converters.legalize_forward import fold_scale_in_front, fold_shift_in_front
+from edgekit.converters.legalize_identities import FLOAT_IDENTITY_RULES, INTEGER_IDENTITY_RULES
 from edgekit.converters.legalize_layout import LAYOUT_RULES, fold_flatten_order
-from edgekit.converters.rewrite import Rewrite, Rule, View, rewrite
+from edgekit.converters.legalize_moves import MOVE_RULES
+from edgekit.converters.legalize_pads import PAD_RULES
+from edgekit.converters.legalize_sink import SINK_RULES
+from edgekit.converters.legalize_tall_windows import TALL_WINDOW_RULES
+from edgekit.converters.rewrite import Rewrite, View, merged, rewrite
 from edgekit.ir import Array, Call, Graph, Node, QGraph, Shape, constant
+from edgekit.ops._pooling import touches
 from edgekit.ops.requantize import Requantize
 from edgekit.window import Axis, Window
 
-CHANNEL_AXIS: Mapping[str, int] = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": 0}
+CHANNEL_AXIS: Mapping[str, int] = {
+    "conv2d": 0,
+    "depthwise_conv2d": 3,
+    "fully_connected": 0,
+    "transposed_conv2d": 0,
+}
 """Operators with weights, and the axis of the weights that counts output channels."""
 WEIGHTS, BIAS = 1, 2
 
 
 def legalize(graph: Graph) -> Graph:
     """The same float function with fewer operators (see the rules below)."""
-    return rewrite(graph, FLOAT_RULES).verify()
+    return rewrite(fold_constant_nodes(graph), FLOAT_RULES).verify()
 
 
 def legalize_integer(graph: QGraph) -> QGraph:
-    """The same integer function, bit for bit, with fewer operators."""
-    return rewrite(graph, INTEGER_RULES).verify()
+    """The same integer function, bit for bit, with fewer operators; see also boundary_layout.py."""
+    return with_nhwc_inputs(fold_constant_nodes(graph), _rewritten).verify()
+
+
+def _rewritten(graph: QGraph) -> QGraph:
+    return rewrite(graph, INTEGER_RULES)
 
 
 def fold_scale(view: View, node: Node) -> Rewrite | None:
@@ -166,7 +191,10 @@ def drop_empty_pad(view: View, node: Node) -> Rewrite | None:
 
 
 def fold_pad(view: View, node: Node) -> Rewrite | None:
-    """Zeros around a map become padding of the convolution that reads it."""
+    """Zeros around a map become padding of the convolution that reads it.
+
+    Minus infinity around a map becomes padding of a maximum in the same way.
+    """
     pad = view.producers.get(node.inputs[0])
     if pad is None or pad.op != "pad" or not _pads_zero(view, pad, node):
         return None
@@ -178,6 +206,8 @@ def fold_pad(view: View, node: Node) -> Rewrite | None:
         _more_padding(window.height, before[1], after[1]),
         _more_padding(window.width, before[2], after[2]),
     )
+    if node.op == "max_pool2d" and not touches(padded, view.tensor(pad.inputs[0]).shape):
+        return None
     attributes = dataclasses.replace(node.attributes, window=padded)
     inputs = (pad.inputs[0], *node.inputs[1:])
     return Rewrite((node,), (dataclasses.replace(node, inputs=inputs, attributes=attributes),))
@@ -191,27 +221,48 @@ def _more_padding(axis: Axis, before: int, after: int) -> Axis:
 
 def _pads_zero(view: View, pad: Node, reader: Node) -> bool:
     """Whether the pad writes what the reader's own padding stands for."""
+    if pad.attributes.mode != "constant":
+        return False
     if not isinstance(view.graph, QGraph):
-        return True
+        neutral = -math.inf if reader.op == "max_pool2d" else 0.0
+        return bool(pad.attributes.value == neutral)
     arithmetic: Any = reader.arithmetic
     call = view.call(pad)
     same_scale = call.inputs[0].quantization == call.output.quantization
     return same_scale and pad.arithmetic.value == arithmetic.input_zero_point
 
 
-FLOAT_RULES: Mapping[str, tuple[Rule, ...]] = {
-    **LAYOUT_RULES,
-    "mul": (fold_scale,),
-    "add": (fold_shift,),
-    "requantize": (drop_unbounded_clamp, merge_clamps, hoist_clamp, fold_clamp),
-    "pad": (drop_empty_pad,),
-    "conv2d": (fold_pad,),
-    "depthwise_conv2d": (fold_pad,),
-    "fully_connected": (fold_flatten_order,),
-}
-INTEGER_RULES: Mapping[str, tuple[Rule, ...]] = {
-    **LAYOUT_RULES,
-    "pad": (drop_empty_pad,),
-    "conv2d": (fold_pad,),
-    "depthwise_conv2d": (fold_pad,),
-}
+FORWARD = (fold_scale_in_front, fold_shift_in_front)
+FLOAT_RULES = merged(
+    LAYOUT_RULES,
+    {
+        "mul": (fold_scale,),
+        "add": (fold_shift, fold_branches),
+        "requantize": (drop_unbounded_clamp, merge_clamps, hoist_clamp, fold_clamp),
+        "pad": (drop_empty_pad,),
+        "conv2d": (fold_pad, *FORWARD),
+        "depthwise_conv2d": (fold_pad, *FORWARD),
+        "max_pool2d": (fold_pad,),
+        "fully_connected": (fold_flatten_order, *FORWARD),
+    },
+    PAD_RULES,
+    FLOAT_IDENTITY_RULES,
+    FLOAT_ACTIVATION_RULES,
+    CONCAT_RULES,
+    MOVE_RULES,
+    SINK_RULES,
+)
+INTEGER_RULES = merged(
+    LAYOUT_RULES,
+    {
+        "pad": (drop_empty_pad,),
+        "conv2d": (fold_pad,),
+        "depthwise_conv2d": (fold_pad,),
+    },
+    PAD_RULES,
+    INTEGER_IDENTITY_RULES,
+    INTEGER_ACTIVATION_RULES,
+    MOVE_RULES,
+    SINK_RULES,
+    TALL_WINDOW_RULES,
+)

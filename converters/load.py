@@ -9,6 +9,7 @@ from pathlib import Path
 from edgekit.converters.user_code import split_function_spec
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import Graph
+from edgekit.limits import check_file
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ def load_model(spec: str) -> Imported:
     path = Path(spec)
     if not path.is_file():
         raise BadInputError(f"{spec}: no such file; give a .tflite, a .pt2 or file.py:function")
+    check_file(path)
     if path.suffix == ".tflite":
         from edgekit.converters.from_tflite import import_tflite
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgekit.converters.schedule.plan import Plan
 from edgekit.errors import UnsupportedError
 from edgekit.ir import DTYPE_BYTES, Call, QGraph, Tensor
-from edgekit.kernel import Binding, Kernel
+from edgekit.kernel import BY_ELEMENT, Binding, Kernel
 from edgekit.layout import NHWC, Layout, map_size
 from edgekit.ops import operator_of
 from edgekit.program import (
@@ -321,6 +321,8 @@ def _chase_distance(step: Step, operand: Operand) -> int | None:
             return None
         if operand.pixels != step.output.pixels:
             return None
+        if behind == BY_ELEMENT and operand.bytes != step.output.bytes:
+            return None  # an element that repeats is read again after its first use
         pixels = step.output.pixels if step.loop else step.output.bytes
         return _pixel_distance(
             pixels,

@@ -63,6 +63,12 @@ class View:
 Rule = Callable[[View, Node], Rewrite | None]
 
 
+def merged(*tables: Mapping[str, tuple[Rule, ...]]) -> Mapping[str, tuple[Rule, ...]]:
+    """The rules of all tables; for one operator those of an earlier table are tried first."""
+    operators = dict.fromkeys(op for table in tables for op in table)
+    return {op: tuple(rule for table in tables for rule in table.get(op, ())) for op in operators}
+
+
 def rewrite(graph: G, rules: Mapping[str, tuple[Rule, ...]]) -> G:
     """Apply the rules of each operator, the first one that matches, until none does."""
     graph = without_dead_nodes(graph)

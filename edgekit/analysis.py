@@ -10,6 +10,7 @@ import msgspec
 from edgekit.converters.load import Imported
 from edgekit.emit.sources import EmitOptions, emit
 from edgekit.ir import Array
+from edgekit.manifest import DeadChannels
 from edgekit.pipeline import ConvertOptions, plan, to_integers
 from edgekit.program import Image, Step
 from edgekit.target import Target
@@ -50,6 +51,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     flash_bytes: int
     layers: tuple[AnalyzedLayer, ...]
     schedules: tuple[AnalyzedSchedule, ...]
+    dead_channels: tuple[DeadChannels, ...]
     fits: bool | None
 
     def to_json(self) -> bytes:
@@ -91,6 +93,7 @@ def analyze_model(
                 macs_executed=manifest.macs_executed,
             ),
         ),
+        dead_channels=model.dead_channels,
         fits=_fits(target, manifest.ram_bytes, manifest.flash_bytes),
     )
 

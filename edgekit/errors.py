@@ -7,16 +7,32 @@ An error names the node, the fact and the remedy:
 
 from __future__ import annotations
 
+MAX_LINE_LENGTH = 4000
+
+
+def one_line(text: str) -> str:
+    """``text`` as one printable line of bounded length: names of a file may hold anything."""
+    words = " ".join(text.split())
+    clean = "".join(c if c.isprintable() else "?" for c in words[: MAX_LINE_LENGTH + 1])
+    return clean if len(clean) <= MAX_LINE_LENGTH else f"{clean[: MAX_LINE_LENGTH - 3]}..."
+
 
 class EdgekitError(Exception):
-    """Base of every error that the command line prints without a traceback."""
+    """Base of every error that the command line prints without a traceback.
+
+    Holds one message or several; each becomes one printable line.
+    """
 
     exit_code = 1
+
+    def __init__(self, *messages: str) -> None:
+        self._lines = tuple(one_line(message) for message in messages)
+        super().__init__("\n".join(self._lines))
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The messages to print, one per line."""
-        return (str(self),)
+        return self._lines
 
 
 class BadInputError(EdgekitError):
@@ -32,14 +48,6 @@ class UnsupportedError(EdgekitError):
     """
 
     exit_code = 3
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self._problems = problems
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        return self._problems
 
 
 class DoesNotFitError(EdgekitError):

@@ -33,8 +33,12 @@ def interpret(
 def interpret_float(
     graph: Graph, inputs: Sequence[Array], *, outputs_only: bool = False
 ) -> dict[str, Array]:
-    """The float32 activations of a float model; arguments and errors as in :func:`interpret`."""
-    return _run(graph, inputs, lambda call: operator_of(call.node).evaluate_float, outputs_only)
+    """The float32 activations of a float model; arguments and errors as in :func:`interpret`.
+
+    What overflows is Inf or NaN, as in the frameworks.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _run(graph, inputs, lambda call: operator_of(call.node).evaluate_float, outputs_only)
 
 
 def _run(

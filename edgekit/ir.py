@@ -255,6 +255,9 @@ def _verify_call(call: Call) -> None:
             raise call.fail(
                 f"shape {tensor.shape} of '{tensor.name}' is not (1, H, W, C) or smaller"
             )
+    for name, value in vars(call.node.attributes).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise call.fail(f"its {name} is {value}; it must be a finite number")
     operator.verify(call)
     shape = operator.output_shape(call.node.attributes, [tensor.shape for tensor in call.inputs])
     if shape != call.output.shape:

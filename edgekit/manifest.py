@@ -70,6 +70,20 @@ class SegmentEntry(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[int, ...]
 
 
+class DeadChannels(msgspec.Struct, frozen=True, kw_only=True):
+    """What a layer lost because output or input channels were constant or unread.
+
+    ``channels`` are those of its output; a layer that went as a whole has 0 left.
+    """
+
+    layer: str
+    source: str
+    channels_before: int
+    channels_after: int
+    macs_before: int
+    macs_after: int
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of manifest.json; sizes in bytes."""
 
@@ -94,6 +108,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[LayerEntry, ...]
     sources: tuple[str, ...]
     content_hash: str
+    dead_channels: tuple[DeadChannels, ...] = ()
 
     def to_json(self) -> bytes:
         """The text of manifest.json, the same bytes on every machine."""

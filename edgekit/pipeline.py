@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.arith import round_half_away
 from edgekit.converters.allocate import allocate
+from edgekit.converters.channels.dead import dead_channels, remove_dead_channels
 from edgekit.converters.legalize import legalize, legalize_integer
 from edgekit.converters.load import Imported
 from edgekit.converters.lower import lower
@@ -22,6 +23,8 @@ from edgekit.emit.sources import EmitOptions, Sources, emit
 from edgekit.errors import DoesNotFitError
 from edgekit.interpret import interpret_float
 from edgekit.ir import INTEGER_RANGE, Array, Graph, QGraph
+from edgekit.limits import check_float_work, check_graph
+from edgekit.manifest import DeadChannels
 from edgekit.ops import operator_of
 from edgekit.program import Image
 from edgekit.reference import SAMPLE_COUNT, reference_files
@@ -52,6 +55,7 @@ class IntegerModel:
     float_outputs: tuple[tuple[Array, ...], ...] | None
     source_tflite: bytes | None
     macs_network: int
+    dead_channels: tuple[DeadChannels, ...] = ()
 
 
 def to_integers(
@@ -63,12 +67,16 @@ def to_integers(
 ) -> IntegerModel:
     """Quantize a float model over ``samples`` (or seeded noise), or take an integer one as it is."""
     graph = imported.graph
+    check_graph(graph)
     macs = sum(operator_of(call.node).macs(call) for call in graph.calls())
     if isinstance(graph, QGraph):
         if samples is not None:
             warn("--calib is not used: the model is already quantized")
         legal = legalize_integer(graph)
-        return IntegerModel(legal, _integer_noise(legal), None, imported.source_tflite, macs)
+        live = remove_dead_channels(legal)
+        dead = dead_channels(legal, live)
+        return IntegerModel(live, _integer_noise(live), None, imported.source_tflite, macs, dead)
+    check_float_work(graph, macs)
     progress("legalize")
     graph = legalize(graph)
     if samples is None:
@@ -80,10 +88,12 @@ def to_integers(
     stored, everything = _tee(samples)
     ranges = calibrate(graph, _reported(everything, progress))
     progress("quantize")
-    quantized = legalize_integer(quantize(graph, ranges))
+    legal = legalize_integer(quantize(graph, ranges))
+    quantized = remove_dead_channels(legal)
     outputs = tuple(_float_outputs(graph, sample) for sample in stored)
     integers = tuple(_quantize_sample(quantized, sample) for sample in stored)
-    return IntegerModel(quantized, integers, outputs, None, macs)
+    dead = dead_channels(legal, quantized)
+    return IntegerModel(quantized, integers, outputs, None, macs, dead)
 
 
 def _tee(samples: Iterable[FloatSample]) -> tuple[tuple[FloatSample, ...], Iterable[FloatSample]]:
@@ -152,7 +162,7 @@ def convert_model(
     )
     sources = emit(
         image,
-        EmitOptions(options.name, options.target, VERSION, model.macs_network),
+        EmitOptions(options.name, options.target, VERSION, model.macs_network, model.dead_channels),
         reference,
     )
     _check_fit(sources, options)

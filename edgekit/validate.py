@@ -18,7 +18,11 @@ from edgekit.manifest import LayerEntry, Manifest, load_manifest
 from edgekit.reference import Reference
 from edgekit.runners.host import run_host, unpack_buffer
 from edgekit.runners.qemu import run_qemu
-from edgekit.runners.source_tflite import run_tflite, tflite_runtime_installed
+from edgekit.runners.source_tflite import (
+    SourceRefusedError,
+    run_tflite,
+    tflite_runtime_installed,
+)
 from edgekit.target import load_target
 
 RUNGS = ("host", "qemu")
@@ -68,11 +72,12 @@ class LayerDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ValidationReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What ``validate --json`` prints."""
+    """What ``validate --json`` prints; ``notes`` says which rung was left out, and why."""
 
     rungs: tuple[Rung, ...]
     float: FloatReport | None
     first_difference: LayerDifference | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def all_equal(self) -> bool:
@@ -116,11 +121,15 @@ def validate(
     counts = {rung: run.samples_for(rung) for rung in rungs}
     expected = run.reference_outputs(max(map(len, counts.values())))
     reports = [run.compare("reference", expected, expected)]
+    notes: tuple[str, ...] = ()
     if reference.source_tflite is not None and tflite_runtime_installed():
         progress("source: TensorFlow Lite reference kernels")
         samples = max(counts.values(), key=len)
-        outputs: Outputs = run_tflite(reference.source_tflite, manifest, samples)
-        reports.append(run.compare("source", outputs, expected))
+        try:
+            outputs: Outputs = run_tflite(reference.source_tflite, manifest, samples)
+            reports.append(run.compare("source", outputs, expected))
+        except SourceRefusedError as refusal:
+            notes = (f"the rung 'source' is left out: {refusal}",)
     for rung in rungs:
         progress(f"{rung}: {len(counts[rung])} samples")
         outputs = run.rung_outputs(rung, counts[rung])
@@ -129,6 +138,7 @@ def validate(
         rungs=tuple(reports),
         float=float_report(manifest, reference),
         first_difference=run.first_difference if options.per_layer else None,
+        notes=notes,
     )
 
 
@@ -212,7 +222,7 @@ class _Run:
             return
         entry = next(buffer for buffer in layer.buffers if buffer.role == "output")
         expected = self._activations(number)[entry.tensor]
-        actual = unpack_buffer(entry, memory, expected.shape)
+        actual = unpack_buffer(entry, memory, expected)
         mismatches = int(np.count_nonzero(actual != expected))
         if mismatches:
             self.first_difference = LayerDifference(

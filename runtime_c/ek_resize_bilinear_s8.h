@@ -6,8 +6,8 @@
 #include "ek_kernel.h"
 
 /* Positions are in 1024ths of an input pixel, inside the map: 0 <= position <= (size - 1) * 1024.
- * output = sum of the four neighbours, each times its weights of both axes, / 2^20, halves away from
- * zero. */
+ * output = sum of the four neighbours, each times its weights of both axes, / 2^20, halves away
+ * from zero. */
 typedef struct {
   const int32_t *rows;    /* [output_height] */
   const int32_t *columns; /* [output_width] */

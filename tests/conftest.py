@@ -21,9 +21,11 @@ PACKAGE_OF_PROGRAM = {
     "clang": "clang",
     "clang++": "clang",
     "clang-format": "clang-format",
+    "g++": "g++",
     "gcc": "gcc libc6-dev",
     "git": "git",
     "qemu-system-arm": "qemu-system-arm",
+    "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf",
 }
 
 hypothesis.settings.register_profile("local", deadline=None, print_blob=True)

@@ -47,8 +47,7 @@ def problems(draw: st.DrawFn, *, most: int) -> tuple[tuple[Buffer, ...], tuple[O
         distances = st.integers(-20, 60)
         bottom_up = st.none() | distances if len(chosen) == 1 else st.none()
         overlaps += [
-            Overlap(output.name, source.name, draw(distances), draw(bottom_up))
-            for source in chosen
+            Overlap(output.name, source.name, draw(distances), draw(bottom_up)) for source in chosen
         ]
     return tuple(buffers), tuple(overlaps)
 

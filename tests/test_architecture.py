@@ -20,6 +20,7 @@ CORE = (
     "ir",
     "kernel",
     "layout",
+    "limits",
     "manifest",
     "ops",
     "program",

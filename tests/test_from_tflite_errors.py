@@ -213,13 +213,13 @@ BAD: Mapping[str, tuple[Callable[[], ModelSpec], str]] = {
 UNSUPPORTED: Mapping[str, tuple[Callable[[], ModelSpec], str]] = {
     "float_model": (_float_chain, "model.tflite is a float model .*quantize it first with"),
     "uint8": (lambda: with_tensor("relu_tie", "x", type="UINT8"), "tensor 'x' is UINT8"),
-    "int16": (
+    "int16_zero_point": (
         lambda: operator_model(
             "RELU",
-            [TensorSpec("x", (1, 4), 0.1, 0, "INT16")],
+            [TensorSpec("x", (1, 4), 0.1, 7, "INT16")],
             TensorSpec("y", (1, 4), 0.1, 0, "INT16"),
         ),
-        "only INT8",
+        "is INT16 with zero point 7; it must be 0",
     ),
     "batch": (lambda: with_tensor("conv_relu", "x", shape=(2, 7, 6, 3)), "batch size 1"),
     "dynamic": (
@@ -316,7 +316,7 @@ def test_unsupported_model_says_what_to_do(name: str, tmp_path: Path) -> None:
 def test_every_unsupported_operator_is_listed(tmp_path: Path) -> None:
     tensors = [TensorSpec(f"t{i}", (1, 4), 0.1, 0) for i in range(5)]
     operators = [
-        OperatorSpec("TANH", ["t0"], ["t1"]),
+        OperatorSpec("NEG", ["t0"], ["t1"]),
         OperatorSpec("RELU", ["t1"], ["t2"]),
         OperatorSpec("CUSTOM:Warp", ["t2"], ["t3"]),
         OperatorSpec("ADD", ["t3", "t0"], ["t4"], {"FusedActivationFunction": 4}),
@@ -324,11 +324,11 @@ def test_every_unsupported_operator_is_listed(tmp_path: Path) -> None:
     error = error_of(ModelSpec(tensors, operators, ["t0"], ["t4"]), tmp_path)
     assert isinstance(error, UnsupportedError)
     assert [line.split(":")[0] for line in error.lines] == [
-        "TANH 't1'",
+        "NEG 't1'",
         "CUSTOM operator Warp 't3'",
         "ADD 't4'",
     ]
-    assert "use RELU_N1_TO_1" in error.lines[0]
+    assert "use SUB from a constant 0" in error.lines[0]
 
 
 def test_missing_file_is_bad_input(tmp_path: Path) -> None:

@@ -191,10 +191,8 @@ def test_every_case_runs_and_follows_its_shape_rule(case: Case) -> None:
     shapes = [tensor.shape for tensor in call.inputs]
     assert operator.output_shape(call.node.attributes, shapes) == call.output.shape
     random = np.random.default_rng(0)
-    noise = tuple(
-        random.integers(-128, 128, case.graph.tensors[port.tensor].shape).astype(np.int8)
-        for port in case.graph.inputs
-    )
+    tensors = [case.graph.tensors[port.tensor] for port in case.graph.inputs]
+    noise = tuple(random.integers(-128, 128, t.shape).astype(t.dtype) for t in tensors)
     for inputs in (*case.inputs, noise):
         interpret(case.graph, inputs)  # shapes and types of the results are checked inside
 

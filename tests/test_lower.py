@@ -392,3 +392,14 @@ def test_tallest_kernel_that_the_driver_holds_is_accepted() -> None:
     x = b.input("x", (1, MAX_ROWS, 1, 2))
     y = b.node("max_pool2d", MaxPool2d(Window(Axis(MAX_ROWS), Axis(1))), x)
     assert lowered(b.graph(y)).steps[0].loop is not None
+
+
+def test_channel_that_repeats_over_an_operand_is_not_overwritten() -> None:
+    """(1, H, W, 1) * (1, H, W, C): every element of the first is read C times."""
+    b = GraphBuilder()
+    one = b.conv2d(b.input("x", (1, 3, 4, 2)), 1)
+    many = b.conv2d(b.input("y", (1, 3, 4, 2)), 5)
+    program = lowered(b.graph(b.conv2d(b.node("mul", Mul(), one, many), 2)))
+    step = next(step for step in program.steps if step.op == "mul")
+    names = {operand.buffer for operand in step.operands if operand.bytes == step.output.bytes}
+    assert {o.input for o in program.overlaps if o.output == step.output.buffer} == names

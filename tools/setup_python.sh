@@ -32,4 +32,7 @@ if [ -n "$torch_index" ]; then
     pip_install --no-deps --index-url "$torch_index" torch
 fi
 pip_install --no-build-isolation --editable '.[dev]'
+# The tests read its network definitions (tests/support/timm_models.py); what it depends on besides
+# torch, torchvision first, is for images and downloads.
+pip_install --no-deps timm
 touch .venv/edgekit-setup

@@ -17,8 +17,10 @@ newlib_is_there() { # the compiler prints a bare name for a file that it does no
 
 missing_packages() {
     have cc || echo gcc libc6-dev
+    have g++ || echo g++
     have arm-none-eabi-gcc || echo gcc-arm-none-eabi
     have arm-none-eabi-gcc && newlib_is_there || echo libnewlib-arm-none-eabi
+    have riscv64-unknown-elf-gcc || echo gcc-riscv64-unknown-elf
     have qemu-system-arm || echo qemu-system-arm
     have clang || echo clang
     have clang-format || echo clang-format

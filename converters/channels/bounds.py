@@ -16,7 +16,10 @@ from edgekit.ir import INTEGER_RANGE, Array, Call, QGraph, Tensor
 from edgekit.ops import operator_of
 
 ELEMENTWISE = frozenset(
-    {"add", "div", "lookup", "maximum", "minimum", "mul", "prelu", "requantize", "sub"}
+    {
+        *("add", "leaky_relu", "lookup", "maximum", "minimum", "mul", "prelu", "requantize"),
+        "sub",
+    }
 )
 """Operators whose result at an element depends on that element of each operand only."""
 
@@ -79,19 +82,18 @@ def _of_constant(tensor: Tensor) -> Bounds:
 
 def elementwise(call: Call, inputs: Sequence[Bounds]) -> Bounds | None:
     """From the operator's own results for all integers: nothing needs to be monotone."""
-    operands = _operands(call)
-    if not 1 <= len(operands) <= 2 or any(call.inputs[i].dtype != "int8" for i in operands):
+    if not 1 <= len(inputs) <= 2 or any(tensor.dtype != "int8" for tensor in call.inputs):
         return None
     channels = channel_count(call.output)
     boxes = np.stack(
         [
             np.broadcast_to(bound, (channels,))
-            for i in operands
-            for bound in (inputs[i].low, inputs[i].high)
+            for source in inputs
+            for bound in (source.low, source.high)
         ],
         axis=1,
     )
-    table = _results(call, operands)
+    table = _results(call)
     unique, inverse = np.unique(boxes, axis=0, return_inverse=True)
     parts = [table[tuple(slice(a + 128, b + 129) for a, b in box.reshape(-1, 2))] for box in unique]
     low = np.array([part.min() for part in parts], np.int64)[inverse.reshape(-1)]
@@ -99,19 +101,8 @@ def elementwise(call: Call, inputs: Sequence[Bounds]) -> Bounds | None:
     return Bounds(low, high)
 
 
-def _operands(call: Call) -> list[int]:
-    """Positions of the operands; a lookup's table is none."""
-    if len(call.activations) == 1 and call.node.op in ("lookup", "requantize"):
-        return [next(i for i, t in enumerate(call.inputs) if not t.is_constant)]
-    return list(range(len(call.inputs)))
-
-
-def _results(call: Call, operands: Sequence[int]) -> Array:
+def _results(call: Call) -> Array:
     """The results for every int8 (256,), or for every pair of them (256, 256)."""
-    every = np.arange(-128, 128).astype(np.int8)
-    axes = [every.reshape([-1 if i == j else 1 for j in range(len(operands))]) for i in range(2)]
-    arrays = [t.data for t in call.inputs]
-    for axis, position in enumerate(operands):
-        arrays[position] = axes[axis]
-    values = [array for array in arrays if array is not None]
-    return operator_of(call.node).evaluate(call, values).reshape((256,) * len(operands))
+    every, count = np.arange(-128, 128).astype(np.int8), len(call.inputs)
+    axes = [every.reshape([-1 if i == j else 1 for j in range(count)]) for i in range(count)]
+    return operator_of(call.node).evaluate(call, axes).reshape((256,) * count)

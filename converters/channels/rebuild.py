@@ -9,11 +9,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgekit.converters.channels.bounds import ELEMENTWISE, Bounds, channel_count
+from edgekit.converters.channels.flow import MIXING
 from edgekit.converters.channels.removal import Marks
 from edgekit.converters.channels.sums import absorbed, columns_of_channels
 from edgekit.ir import Array, Call, Node, QGraph, Tensor, constant
 from edgekit.ops._weighted import BIAS, INPUT, WEIGHTS, WeightedArithmetic, bias_of
 from edgekit.ops.reshape import Reshape
+from edgekit.ops.slice import Slice
 
 
 def without_channels(graph: QGraph, marks: Marks, bounds: Mapping[str, Bounds]) -> QGraph:
@@ -28,7 +30,7 @@ def without_channels(graph: QGraph, marks: Marks, bounds: Mapping[str, Bounds]) 
         names = list(node.inputs)
         for position, (label, data) in constants.items():
             old = call.inputs[position] if position < len(call.inputs) else None
-            name = _unused(f"{node.name}/{label}", tensors)
+            name = unused_name(f"{node.name}/{label}", tensors)
             quantization = None if old is None else old.quantization
             tensors[name] = constant(name, data, quantization=quantization)
             names[position:] = [name, *names[position + 1 :]]
@@ -42,7 +44,8 @@ def _narrowed(tensor: Tensor, mark: Array) -> Tensor:
     return dataclasses.replace(tensor, shape=(*tensor.shape[:-1], int((~mark).sum())))
 
 
-def _unused(name: str, tensors: Mapping[str, Tensor]) -> str:
+def unused_name(name: str, tensors: Mapping[str, Tensor]) -> str:
+    """``name``, with underscores behind it until no tensor has it."""
     while name in tensors:
         name = f"{name}_"
     return name
@@ -57,7 +60,7 @@ def _without(call: Call, marks: Marks, bounds: Mapping[str, Bounds]) -> tuple[No
     node, kept = call.node, ~marks[call.output.name]
     source = call.inputs[INPUT].name
     lost = source in marks and marks[source].any()
-    if node.op in ("conv2d", "fully_connected", "depthwise_conv2d"):
+    if node.op in MIXING or node.op == "depthwise_conv2d":
         if kept.all() and not lost:
             return node, {}
         if node.op == "depthwise_conv2d":
@@ -67,9 +70,22 @@ def _without(call: Call, marks: Marks, bounds: Mapping[str, Bounds]) -> tuple[No
     if node.op == "reshape" and not kept.all():
         shape = (*node.attributes.shape[:-1], int(kept.sum()))
         return dataclasses.replace(node, attributes=Reshape(shape)), {}
+    if node.op == "slice" and not (kept.all() and not lost):
+        return _narrowed_slice(node, ~marks[source], kept), {}
     if node.op in ELEMENTWISE and not kept.all():
         return node, _sliced_operands(call, kept)
     return node, {}
+
+
+def _narrowed_slice(node: Node, kept_inputs: Array, kept: Array) -> Node:
+    attributes: Slice = node.attributes
+    begin = int(kept_inputs[: attributes.begin[-1]].sum())
+    narrowed = dataclasses.replace(
+        attributes,
+        begin=(*attributes.begin[:-1], begin),
+        size=(*attributes.size[:-1], int(kept.sum())),
+    )
+    return dataclasses.replace(node, attributes=narrowed)
 
 
 def _kept_columns(call: Call, marks: Marks) -> Array:
@@ -106,7 +122,8 @@ def _weighted(
     if bias is None and len(call.inputs) > BIAS:
         bias = call.constant(BIAS)
     if bias is not None:
-        constants[BIAS] = ("bias", bias[kept].astype(np.int32))
+        dtype = call.inputs[BIAS].dtype if len(call.inputs) > BIAS else "int32"
+        constants[BIAS] = ("bias", bias[kept].astype(dtype))
     arithmetic: WeightedArithmetic = call.node.arithmetic
     narrowed = dataclasses.replace(
         arithmetic,
@@ -117,11 +134,9 @@ def _weighted(
 
 
 def _sliced_operands(call: Call, kept: Array) -> Constants:
-    """Constant operands with as many channels as the output; tables and scalars stay."""
+    """Constant operands with as many channels as the output; scalars stay."""
     return {
         position: (f"operand_{position}", tensor.data[..., kept])
         for position, tensor in enumerate(call.inputs)
-        if tensor.data is not None
-        and call.node.op != "lookup"
-        and channel_count(tensor) == len(kept) > 1
+        if tensor.data is not None and channel_count(tensor) == len(kept) > 1
     }

@@ -66,9 +66,9 @@ def _rule(call: Call, bounds: Mapping[str, Bounds]) -> Callable[[Marks], bool]:
     links = links_of(call)
     if links is None:
         names = [tensor.name for tensor in (*call.activations, call.output)]
-        return lambda marks: any([_keep(marks, name, marks[name]) for name in names])
+        return lambda marks: any(_keep(marks, name, marks[name]) for name in names)
     return lambda marks: any(
-        [_link_rule(call, position, pairs, marks) for position, pairs in links.items()]
+        _link_rule(call, position, pairs, marks) for position, pairs in links.items()
     )
 
 
@@ -109,7 +109,7 @@ def _sum_of(call: Call, bounds: Mapping[str, Bounds]) -> _Sum | None:
     unread = ~weights.reshape(len(weights), -1, weights.shape[-1]).any(axis=1)
     constants = source.at(channels)
     amounts, everywhere = absorbed(call, constants.low)
-    foldable = everywhere & constants.is_constant
+    foldable = everywhere & constants.is_constant & (call.inputs[INPUT].dtype == "int8")
     totals = np.abs(np.where(foldable, amounts, 0)).sum(axis=1)
     totals += np.abs(bias_of(call, len(weights)).astype(np.int64))
     return _Sum(unread | (foldable & (totals <= INT32_MAX)[:, None]), channels)

@@ -8,7 +8,7 @@ constant channel adds something else than inside, unless it equals the zero poin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from edgekit.arith import INT32_MAX, INT32_MIN, requantize
 from edgekit.converters.channels.bounds import Bounds
 from edgekit.ir import Array, Call
-from edgekit.ops._weighted import BIAS, INPUT, WEIGHTS, WeightedArithmetic, bias_of
+from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic, bias_of
 from edgekit.window import Axis
 
 MAX_TAPS = 2**24
@@ -41,40 +41,47 @@ class TapSums:
 
 
 def weighted_bounds(call: Call, inputs: Sequence[Bounds]) -> Bounds | None:
-    """The bounds of the output of conv2d, depthwise_conv2d or fully_connected."""
+    """The bounds of the output of a convolution or matrix product."""
     arithmetic: WeightedArithmetic = call.node.arithmetic
-    outputs = len(arithmetic.multipliers)
     source = _per_column(call, inputs[INPUT])
     if source is None or call.output.dtype != "int8":
         return None
     low, high = source.low - arithmetic.input_zero_point, source.high - arithmetic.input_zero_point
-    lows, highs = [], []
-    for taps in tap_sums(call):
-        lows.append(_applied(call, taps.positive, low) + _applied(call, taps.negative, high))
-        highs.append(_applied(call, taps.positive, high) + _applied(call, taps.negative, low))
-    if not lows:
-        return None
-    bias = bias_of(call, outputs).astype(np.int64)
+    parts = tap_sums(call)
+    if parts is None:  # any tap may lie outside the map and add 0
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+        parts = (_summed(_taps_first(call).reshape(-1, *_taps_first(call).shape[2:])),)
+    lows = [_applied(t.positive, low) + _applied(t.negative, high) for t in parts]
+    highs = [_applied(t.positive, high) + _applied(t.negative, low) for t in parts]
+    bias = bias_of(call, len(arithmetic.multipliers)).astype(np.int64)
     sums = Bounds(np.min(lows, axis=0) + bias, np.max(highs, axis=0) + bias)
     return _requantized(sums, arithmetic)
 
 
-def tap_sums(call: Call) -> Iterator[TapSums]:
-    """One entry for every overlap of the window with the border; none where there are too many."""
+def tap_sums(call: Call) -> tuple[TapSums, ...] | None:
+    """One entry for every overlap of the window with the border; None: they are not told apart."""
     weights = call.constant(WEIGHTS).astype(np.int64)
     if call.node.op == "fully_connected":
-        yield TapSums(np.maximum(weights, 0), np.minimum(weights, 0))
-        return
+        return (_summed(weights[None]),)
+    if call.node.op not in ("conv2d", "depthwise_conv2d"):
+        return None
     overlaps = _overlaps(call)
-    if weights.size * len(overlaps) > MAX_WORK:
-        return
-    if call.node.op == "depthwise_conv2d":
-        taps = weights[0]
-    else:
-        taps = weights.transpose(1, 2, 0, 3)
-    for inside in overlaps:
-        chosen = taps[inside]
-        yield TapSums(np.maximum(chosen, 0).sum(axis=0), np.minimum(chosen, 0).sum(axis=0))
+    if not overlaps or weights.size * len(overlaps) > MAX_WORK:
+        return None
+    taps = _taps_first(call)
+    return tuple(_summed(taps[inside]) for inside in overlaps)
+
+
+def _summed(taps: Array) -> TapSums:
+    """Of weights whose first dimension counts the taps."""
+    return TapSums(np.maximum(taps, 0).sum(axis=0), np.minimum(taps, 0).sum(axis=0))
+
+
+def _taps_first(call: Call) -> Array:
+    """(kernel height, kernel width, outputs, inputs / groups), for depthwise without the last."""
+    weights = call.constant(WEIGHTS).astype(np.int64)
+    depthwise = call.node.op == "depthwise_conv2d"
+    return weights[0] if depthwise else weights.transpose(1, 2, 0, 3)
 
 
 def _overlaps(call: Call) -> list[Array]:
@@ -89,7 +96,7 @@ def _inside(axis: Axis, size: int) -> list[Array]:
     """The distinct rows of (output, tap inside the map)."""
     count = axis.output_size(size)
     edge = -(-(axis.extent + axis.pad_before + axis.pad_after) // axis.stride) + 1
-    if min(count, 2 * edge) * axis.kernel > MAX_TAPS:
+    if min(count, 2 * edge) * axis.kernel > MAX_TAPS or axis.upsampling != 1:
         return []
     outputs = np.arange(count)
     if count > 2 * edge:  # windows between the edges lie wholly inside
@@ -117,7 +124,7 @@ def columns_of_channels(call: Call) -> Array | None:
     return None if columns % channels else np.arange(columns) % channels
 
 
-def _applied(call: Call, sums: Array, values: Array) -> Array:
+def _applied(sums: Array, values: Array) -> Array:
     """The sums times the values, along the inner dimension of each group."""
     if sums.ndim == 1:
         product: Array = sums * values
@@ -158,23 +165,10 @@ def absorbed(call: Call, values: Array) -> tuple[Array, Array]:
     Only for mixing operators; ``values`` are the constants of the weights' columns. Columns that
     add different amounts at the border are False in the second array (outputs, inputs).
     """
+    weights, parts = call.inputs[WEIGHTS].shape, tap_sums(call)
+    if parts is None:
+        shape = (weights[0], weights[-1])
+        return np.zeros(shape, np.int64), np.zeros(shape, bool)
     offsets = values - call.node.arithmetic.input_zero_point
-    first: Array | None = None
-    same: Array | None = None
-    for taps in tap_sums(call):
-        amounts = taps.total * offsets
-        if first is None or same is None:
-            first, same = amounts, np.ones(amounts.shape, bool)
-        same &= amounts == first
-    if first is None or same is None:
-        weights = call.inputs[WEIGHTS].shape
-        return np.zeros((weights[0], weights[-1]), np.int64), np.zeros(
-            (weights[0], weights[-1]), bool
-        )
-    return first, same
-
-
-def bias_fits(call: Call, bias: Array) -> bool:
-    """Whether a new bias is an int32 one."""
-    fits = INT32_MIN <= int(bias.min(initial=0)) and int(bias.max(initial=0)) <= INT32_MAX
-    return fits and len(call.inputs) <= BIAS + 1
+    amounts = [part.total * offsets for part in parts]
+    return amounts[0], np.all([amount == amounts[0] for amount in amounts], axis=0)

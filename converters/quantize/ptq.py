@@ -16,6 +16,7 @@ import numpy as np
 from edgekit.errors import BadInputError
 from edgekit.ir import Call, Graph, Node, QGraph, Quantization, Tensor
 from edgekit.ops import operator_of
+from edgekit.ops._elementwise import quantize_operand
 
 LEVELS = 255
 SCALE_BITS = 16
@@ -31,6 +32,9 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> QGraph:
     tensors: dict[str, Tensor] = {}
     for port in graph.inputs:
         tensors[port.tensor] = _quantized(graph.tensors[port.tensor], ranges)
+    for port in graph.outputs:
+        if graph.tensors[port.tensor].is_constant:
+            tensors[port.tensor] = quantize_operand(graph.tensors[port.tensor])
     nodes = [_quantize_node(graph.call(node), tensors, ranges) for node in graph.nodes]
     return QGraph(tensors, tuple(nodes), graph.inputs, graph.outputs, name=graph.name).verify()
 
@@ -59,6 +63,8 @@ def _rounded_up(scale: float) -> float:
 def _quantized(
     tensor: Tensor, ranges: Mapping[str, tuple[float, float]], shared: Quantization | None = None
 ) -> Tensor:
+    if tensor.dtype == "int32":
+        return tensor
     if shared is None:
         if tensor.name not in ranges:
             raise BadInputError(f"tensor '{tensor.name}': it was not calibrated")

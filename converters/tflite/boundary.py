@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outer QUANTIZE and DEQUANTIZE of a TFLite model fall away: its ports become int8."""
+"""The outer QUANTIZE and DEQUANTIZE of a TFLite model fall away: its ports become int8 or int16."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from edgekit.errors import BadInputError
 
 OUTER_TYPES = ("FLOAT32", "UINT8")
 """Types of a port that a QUANTIZE or DEQUANTIZE may stand behind."""
+INNER_TYPES: Mapping[str, tuple[str, ...]] = {"FLOAT32": ("INT8", "INT16"), "UINT8": ("INT8",)}
+"""What a port of each outer type may become."""
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """The ports as int8 tensors where that is possible, and the operators between them.
+    """The ports as integer tensors where that is possible, and the operators between them.
 
     ``replaced`` maps a tensor to the one that is read in its place: an input that several QUANTIZE
     make the same integers of has one tensor.
@@ -28,7 +30,7 @@ class Boundary:
 
 
 def boundary_of(model: ModelRecord) -> Boundary:
-    """Move every port that is not int8 behind the operator that converts it, if there is one."""
+    """Move every port that is not int8 or int16 behind the operator that converts it, if there is one."""
     readers: dict[int, list[OperatorRecord]] = {}
     producers: dict[int, OperatorRecord] = {}
     for operator in model.operators:
@@ -48,7 +50,7 @@ def boundary_of(model: ModelRecord) -> Boundary:
         inputs.append(port)
     for port in model.outputs:
         dequantizer = producers.get(port.tensor)
-        if dequantizer is not None and _leaves_int8(model, dequantizer):
+        if dequantizer is not None and _leaves_integers(model, dequantizer):
             if port.tensor not in readers:
                 removed.add(dequantizer.index)
             port = PortRecord(port.name, dequantizer.inputs[0])
@@ -60,7 +62,7 @@ def boundary_of(model: ModelRecord) -> Boundary:
 def _quantize_alike(
     model: ModelRecord, port: PortRecord, readers: Sequence[OperatorRecord]
 ) -> bool:
-    """Whether all readers of an outer input make the same int8 tensor of it."""
+    """Whether all readers of an outer input make the same integer tensor of it."""
     source = model.tensors[port.tensor]
     if source.type not in OUTER_TYPES or not readers:
         return False
@@ -68,17 +70,18 @@ def _quantize_alike(
         return False
     results = [model.tensors[operator.outputs[0]] for operator in readers]
     return all(
-        result.type == "INT8"
-        and (result.scales, result.zero_points) == (results[0].scales, results[0].zero_points)
+        result.type in INNER_TYPES[source.type]
+        and (result.type, result.scales, result.zero_points)
+        == (results[0].type, results[0].scales, results[0].zero_points)
         for result in results
     )
 
 
-def _leaves_int8(model: ModelRecord, operator: OperatorRecord) -> bool:
+def _leaves_integers(model: ModelRecord, operator: OperatorRecord) -> bool:
     if not _converts(model, operator, "QUANTIZE", "DEQUANTIZE"):
         return False
     source, result = model.tensors[operator.inputs[0]], model.tensors[operator.outputs[0]]
-    return source.type == "INT8" and source.data is None and result.type in OUTER_TYPES
+    return source.data is None and source.type in INNER_TYPES.get(result.type, ())
 
 
 def _converts(model: ModelRecord, operator: OperatorRecord, *names: str) -> bool:

@@ -7,15 +7,22 @@ import math
 from collections.abc import Callable, Mapping
 
 from edgekit.converters.tflite import multipliers
+from edgekit.converters.tflite.elementwise import ELEMENTWISE_MAPPINGS
+from edgekit.converters.tflite.float_islands import FLOAT_ISLAND_MAPPINGS
+from edgekit.converters.tflite.movement import MOVEMENT_MAPPINGS
 from edgekit.converters.tflite.operation import (
+    ACTIVATION_TYPES,
     Mapped,
     Operation,
     integer_range,
 )
+from edgekit.converters.tflite.spatial import SPATIAL_MAPPINGS
+from edgekit.converters.tflite.sums import sum_arithmetic
 from edgekit.converters.tflite.weighted import conv2d, depthwise_conv2d, fully_connected
 from edgekit.ir import MAX_ELEMENTS
 from edgekit.ops._pooling import PoolArithmetic
-from edgekit.ops.add import Add, AddArithmetic
+from edgekit.ops._softmax_int16 import difference_factor
+from edgekit.ops.add import Add
 from edgekit.ops.average_pool2d import AveragePool2d
 from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.mean import Mean, MeanArithmetic
@@ -31,30 +38,13 @@ SOFTMAX_SCALE, SOFTMAX_ZERO_POINT = 1.0 / 256.0, -128
 
 
 def _add(operation: Operation) -> Mapped:
-    operation.require(inputs=(2,))
-    a, b = (operation.quantization(operation.input(position)) for position in (0, 1))
-    result = operation.output_quantization()
-    factors = multipliers.add_factors(a.scale, b.scale, result.scale)
-    if factors[2] >= 1.0:
-        raise operation.fail("its input scales are too far from the output scale for TFLite's sum")
-    pairs = [operation.multiplier(factor) for factor in factors]
-    minimum, maximum = operation.clamp(result)
-    arithmetic = AddArithmetic(
-        left_shift=multipliers.ADD_LEFT_SHIFT,
-        zero_points=(a.zero_point, b.zero_point),
-        multipliers=(pairs[0][0], pairs[1][0]),
-        shifts=(pairs[0][1], pairs[1][1]),
-        output_multiplier=pairs[2][0],
-        output_shift=pairs[2][1],
-        output_zero_point=result.zero_point,
-        minimum=minimum,
-        maximum=maximum,
-    )
+    arithmetic = sum_arithmetic(operation)
     return Mapped("add", Add(), arithmetic, (operation.operand(0), operation.operand(1)))
 
 
 def _mul(operation: Operation) -> Mapped:
     operation.require(inputs=(2,))
+    operation.require_one_type()
     a, b = (operation.quantization(operation.input(position)) for position in (0, 1))
     result = operation.output_quantization()
     factor = multipliers.mul_factor(a.scale, b.scale, result.scale)
@@ -101,6 +91,7 @@ def _mean(operation: Operation) -> Mapped:
     axes = _axes(operation, len(operation.input(0).shape))
     if axes[0] == 0 or axes != tuple(range(axes[0], axes[-1] + 1)):
         raise operation.unsupported(f"a mean over axes {axes}; use adjacent axes, as H and W")
+    operation.require_one_type()
     x, result = operation.activation(0), operation.output_quantization()
     source = operation.quantization(x.tensor)
     multiplier, shift = operation.multiplier(multipliers.rescale_factor(source.scale, result.scale))
@@ -179,8 +170,10 @@ def _transpose(operation: Operation) -> Mapped:
 
 def _softmax(operation: Operation) -> Mapped:
     operation.require(inputs=(1,))
+    operation.require_one_type()
     x, result = operation.activation(0), operation.output_quantization()
-    if (result.scale, result.zero_point) != (SOFTMAX_SCALE, SOFTMAX_ZERO_POINT):
+    is_int8 = not operation.is_int16
+    if is_int8 and (result.scale, result.zero_point) != (SOFTMAX_SCALE, SOFTMAX_ZERO_POINT):
         raise operation.unsupported(
             f"output scale {result.scale:.9g} and zero point {result.zero_point};"
             f" use 1/256 and {SOFTMAX_ZERO_POINT}"
@@ -189,6 +182,9 @@ def _softmax(operation: Operation) -> Mapped:
     if not (math.isfinite(beta) and beta > 0):
         raise operation.fail(f"beta {beta} is not finite and > 0")
     scale = operation.quantization(x.tensor).scale
+    if operation.is_int16:
+        arithmetic = SoftmaxArithmetic(*difference_factor(beta, scale), 0)
+        return Mapped("softmax", Softmax(beta), arithmetic, (x,))
     if beta * scale * 2.0**26 <= 1.0:
         raise operation.fail(
             f"beta {beta} times scale {scale:.9g} is too small for TFLite's softmax"
@@ -201,13 +197,14 @@ def _relu(minimum: float, maximum: float | None) -> Callable[[Operation], Mapped
     """RELU, RELU6 and RELU_N1_TO_1: a rescale whose factor is float32."""
 
     def mapping(operation: Operation) -> Mapped:
+        operation.require_one_type()
         return _requantize(operation, Requantize(minimum, maximum), factor=multipliers.relu_factor)
 
     return mapping
 
 
 def _quantize(operation: Operation) -> Mapped:
-    """QUANTIZE from int8 to int8; those at the borders of the model never come here."""
+    """QUANTIZE between int8 and int16; those at the borders of the model never come here."""
     return _requantize(operation, Requantize(None, None), factor=multipliers.rescale_factor)
 
 
@@ -218,7 +215,9 @@ def _requantize(
     x, result = operation.activation(0), operation.output_quantization()
     source = operation.quantization(x.tensor)
     multiplier, shift = operation.multiplier(factor(source.scale, result.scale))
-    minimum, maximum = integer_range(attributes.minimum, attributes.maximum, result)
+    dtype = ACTIVATION_TYPES[operation.output.type]
+    bounds = (attributes.minimum, attributes.maximum)
+    minimum, maximum = integer_range(*bounds, result, dtype=dtype)
     arithmetic = RequantizeArithmetic(
         input_zero_point=source.zero_point,
         output_zero_point=result.zero_point,
@@ -236,7 +235,11 @@ def _dequantize(operation: Operation) -> Mapped:
     )
 
 
-MAPPINGS: Mapping[str, Callable[[Operation], Mapped]] = {
+MAPPINGS: Mapping[str, Callable[[Operation], Mapped | tuple[Mapped, ...]]] = {
+    **ELEMENTWISE_MAPPINGS,
+    **FLOAT_ISLAND_MAPPINGS,
+    **MOVEMENT_MAPPINGS,
+    **SPATIAL_MAPPINGS,
     "ADD": _add,
     "AVERAGE_POOL_2D": _average_pool2d,
     "CONV_2D": conv2d,
@@ -252,6 +255,7 @@ MAPPINGS: Mapping[str, Callable[[Operation], Mapped]] = {
     "QUANTIZE": _quantize,
     "RELU": _relu(0.0, None),
     "RELU6": _relu(0.0, 6.0),
+    "RELU_0_TO_1": _relu(0.0, 1.0),
     "RELU_N1_TO_1": _relu(-1.0, 1.0),
     "RESHAPE": _reshape,
     "SOFTMAX": _softmax,

@@ -16,6 +16,8 @@ from edgekit.arith import quantize_multiplier, round_half_away
 
 ADD_LEFT_SHIFT = 20
 """Headroom of the int8 sum: (q - zero_point) << 20 stays inside 29 bits."""
+ADD_LEFT_SHIFT_INT16 = 15
+"""The same for int16, whose zero points are 0."""
 SOFTMAX_INTEGER_BITS = 5
 
 
@@ -31,15 +33,22 @@ def fully_connected_factor(input_scale: float, weight_scale: float, output_scale
 
 
 def mul_factor(scale_a: float, scale_b: float, output_scale: float) -> float:
-    """MUL: float32 throughout."""
+    """MUL, and the slopes of LEAKY_RELU and PRELU: float32 throughout."""
     with np.errstate(over="ignore", under="ignore"):
         return float(np.float32(scale_a) * np.float32(scale_b) / np.float32(output_scale))
 
 
 def relu_factor(input_scale: float, output_scale: float) -> float:
-    """RELU, RELU6, RELU_N1_TO_1: float32."""
+    """RELU and its kin, LEAKY_RELU and PRELU where x >= 0, ABS: float32."""
     with np.errstate(over="ignore", under="ignore"):
         return float(np.float32(input_scale) / np.float32(output_scale))
+
+
+def rsqrt_factor(input_scale: float, output_scale: float) -> float:
+    """RSQRT: float32 product, double division."""
+    with np.errstate(all="ignore"):
+        product = np.sqrt(np.float32(input_scale)) * np.float32(output_scale)
+        return float(1.0 / np.float64(product))
 
 
 def rescale_factor(input_scale: float, output_scale: float) -> float:
@@ -48,7 +57,7 @@ def rescale_factor(input_scale: float, output_scale: float) -> float:
 
 
 def add_factors(scale_a: float, scale_b: float, output_scale: float) -> tuple[float, float, float]:
-    """ADD: double. The factors of both inputs, shifted left before, and of their sum."""
+    """ADD and SUB: double. The factors of both inputs, shifted left before, and of their sum."""
     twice_max_scale = 2.0 * max(scale_a, scale_b)
     output_factor = twice_max_scale / ((1 << ADD_LEFT_SHIFT) * output_scale)
     return scale_a / twice_max_scale, scale_b / twice_max_scale, output_factor

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from edgekit.arith import quantize_multiplier
 from edgekit.converters.tflite import multipliers
 from edgekit.converters.tflite.reader import OperatorRecord, TensorRecord
 from edgekit.errors import BadInputError, UnsupportedError
-from edgekit.ir import INTEGER_RANGE, MAX_ELEMENTS, Array, Quantization
+from edgekit.ir import INTEGER_RANGE, MAX_ELEMENTS, Array, DType, Quantization
 from edgekit.window import Axis, Window, same_padding
 
-INT8_MIN, INT8_MAX = INTEGER_RANGE["int8"]
+ACTIVATION_TYPES: Mapping[str, DType] = {"INT8": "int8", "INT16": "int16"}
+"""The types of activations: int8, and the symmetric int16 of TFLite's 16x8 models."""
 SAME, VALID = 0, 1
 FUSED_ACTIVATIONS: dict[int, tuple[str, float | None, float | None]] = {
     0: ("NONE", None, None),
@@ -37,12 +38,17 @@ class Operand:
 
 @dataclass(frozen=True)
 class Mapped:
-    """The node that an operator becomes."""
+    """A node that an operator becomes, or one of those in front of it.
+
+    An operand may be such a node too; it carries the ``quantization`` of what it computes. That of
+    the operator's own results is the file's.
+    """
 
     op: str
     attributes: Any
     arithmetic: Any
-    operands: tuple[Operand, ...]
+    operands: tuple[Operand | Mapped, ...]
+    quantization: Quantization | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class Operation:
 
     @property
     def output(self) -> TensorRecord:
+        if not self.outputs:
+            raise self.fail("it has no output")
         return self.outputs[0]
 
     def option(self, name: str) -> Any:
@@ -87,12 +95,12 @@ class Operation:
         return tensor
 
     def operand(self, position: int) -> Operand:
-        """An int8 input, constant or not, with its scale and zero point."""
+        """An int8 or int16 input, constant or not, with its scale and zero point."""
         tensor = self.input(position)
         return Operand(tensor, self.quantization(tensor))
 
     def activation(self, position: int) -> Operand:
-        """An int8 input that must be computed by the model."""
+        """An int8 or int16 input that must be computed by the model."""
         operand = self.operand(position)
         if operand.tensor.data is not None:
             raise self.unsupported(f"input {position} is a constant; fold it before the export")
@@ -103,6 +111,7 @@ class Operation:
 
     def shared_quantization(self) -> Quantization:
         """The quantization of the output, which must be that of the first input."""
+        self.require_one_type()
         source, result = self.quantization(self.input(0)), self.output_quantization()
         if source != result:
             raise self.unsupported(
@@ -112,14 +121,34 @@ class Operation:
         return result
 
     def quantization(self, tensor: TensorRecord) -> Quantization:
-        """The per-tensor quantization of an int8 tensor."""
-        if tensor.type != "INT8":
+        """The per-tensor quantization of an int8 or int16 tensor."""
+        if tensor.type not in ACTIVATION_TYPES:
             raise self.unsupported(
-                f"{tensor} is {tensor.type}; only INT8 is supported, quantize the whole model to it"
+                f"{tensor} is {tensor.type}; only INT8 is supported (and INT16 activations), "
+                "quantize the whole model to it"
             )
         if len(tensor.scales) != 1:
             raise self.fail(f"{tensor} has {len(tensor.scales)} scales; it must have one")
-        return Quantization(*self._checked_scale(tensor, 0))
+        quantization = Quantization(*self._checked_scale(tensor, 0))
+        if tensor.type == "INT16" and quantization.zero_point:
+            raise self.unsupported(
+                f"{tensor} is INT16 with zero point {quantization.zero_point}; it must be 0"
+            )
+        return quantization
+
+    @property
+    def is_int16(self) -> bool:
+        """Whether the output is int16."""
+        return self.output.type == "INT16"
+
+    def require_one_type(self) -> None:
+        """Check that the activations have the type of the output."""
+        for tensor in self.inputs:
+            if tensor is not None and tensor.data is None and tensor.type != self.output.type:
+                raise self.unsupported(
+                    f"{tensor} is {tensor.type} but its output {self.output.type}; "
+                    "QUANTIZE it first"
+                )
 
     def weight_scales(self, tensor: TensorRecord, *, axis: int) -> tuple[float, ...]:
         """The scale of every channel of int8 weights; all zero points must be 0."""
@@ -145,8 +174,10 @@ class Operation:
         scale, zero_point = tensor.scales[position], tensor.zero_points[position]
         if not (math.isfinite(scale) and scale > 0):
             raise self.fail(f"{tensor}: scale {scale} is not finite and > 0")
-        if not INT8_MIN <= zero_point <= INT8_MAX:
-            raise self.fail(f"{tensor}: zero point {zero_point} is outside int8")
+        dtype = ACTIVATION_TYPES.get(tensor.type, "int8")
+        low, high = INTEGER_RANGE[dtype]
+        if not low <= zero_point <= high:
+            raise self.fail(f"{tensor}: zero point {zero_point} is outside {dtype}")
         return scale, zero_point
 
     def weights(self, position: int, *, rank: int) -> TensorRecord:
@@ -159,6 +190,14 @@ class Operation:
                 f"the weights {tensor} have shape {tensor.shape}; rank {rank} is needed"
             )
         return tensor
+
+    def require_int8(self) -> None:
+        """Check that no activation is int16, for operators that have no such form."""
+        for tensor in (*self.inputs, *self.outputs):
+            if tensor is not None and tensor.type == "INT16":
+                raise self.unsupported(
+                    f"{tensor} is INT16; this operator is supported on INT8 only"
+                )
 
     def integers(self, position: int) -> Array:
         """A constant input of indices or sizes, as int64."""
@@ -210,7 +249,12 @@ class Operation:
             names = ", ".join(name for name, _, _ in FUSED_ACTIVATIONS.values())
             raise self.unsupported(f"fused activation {code} is not supported; use {names}")
         _, minimum, maximum = FUSED_ACTIVATIONS[code]
-        return integer_range(minimum, maximum, quantization)
+        dtype = ACTIVATION_TYPES.get(self.output.type, "int8")
+        return integer_range(minimum, maximum, quantization, dtype=dtype)
+
+    def clamp_range(self) -> tuple[int, int]:
+        """The integer range of the output's type."""
+        return INTEGER_RANGE[ACTIVATION_TYPES.get(self.output.type, "int8")]
 
     def multiplier(self, factor: float) -> tuple[int, int]:
         """(multiplier, shift) of a factor."""
@@ -220,14 +264,19 @@ class Operation:
 
 
 def integer_range(
-    minimum: float | None, maximum: float | None, quantization: Quantization
+    minimum: float | None,
+    maximum: float | None,
+    quantization: Quantization,
+    *,
+    dtype: DType = "int8",
 ) -> tuple[int, int]:
-    """int8's range cut to a float one; TFLite saturates bounds that lie outside."""
-    low, high = INT8_MIN, INT8_MAX
+    """The range of the type cut to a float one; TFLite saturates bounds that lie outside."""
+    low, high = INTEGER_RANGE[dtype]
+    lowest = low
     if minimum is not None:
         bound = multipliers.quantized_bound(minimum, quantization.scale, quantization.zero_point)
         low = min(max(low, bound), high)
     if maximum is not None:
         bound = multipliers.quantized_bound(maximum, quantization.scale, quantization.zero_point)
-        high = max(min(high, bound), INT8_MIN)
+        high = max(min(high, bound), lowest)
     return low, max(low, high)

@@ -23,7 +23,7 @@ from edgekit.ir import MAX_ELEMENTS, Array, Shape
 FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 READS_PER_BYTE = 4
-TABLE_BYTES = 256
+TABLE_BYTES = 128
 """What reading a tensor or operator counts as: no less than a fourth of it is in an honest file."""
 MAX_RANK = 8
 MAX_NAME_LENGTH = 256
@@ -31,7 +31,25 @@ ABSENT = -1
 """The tensor index of an optional input that is not there."""
 
 OPTION_TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "ADD": ("AddOptions", ("FusedActivationFunction",)),
+    "ADD": ("AddOptions", ("FusedActivationFunction", "PotScaleInt16")),
+    "ARG_MAX": ("ArgMaxOptions", ()),
+    "ARG_MIN": ("ArgMinOptions", ()),
+    "BATCH_MATMUL": ("BatchMatMulOptions", ("AdjX", "AdjY")),
+    "CONCATENATION": ("ConcatenationOptions", ("Axis", "FusedActivationFunction")),
+    "GATHER": ("GatherOptions", ("Axis", "BatchDims")),
+    "PACK": ("PackOptions", ("Axis",)),
+    "REDUCE_MAX": ("ReducerOptions", ("KeepDims",)),
+    "SPLIT": ("SplitOptions", ("NumSplits",)),
+    "SPLIT_V": ("SplitVOptions", ("NumSplits",)),
+    "STRIDED_SLICE": (
+        "StridedSliceOptions",
+        ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset"),
+    ),
+    "SUB": ("SubOptions", ("FusedActivationFunction", "PotScaleInt16")),
+    "LEAKY_RELU": ("LeakyReluOptions", ("Alpha",)),
+    "GELU": ("GeluOptions", ("Approximate",)),
+    "SUM": ("ReducerOptions", ("KeepDims",)),
+    "UNPACK": ("UnpackOptions", ("Axis", "Num")),
     "AVERAGE_POOL_2D": (
         "Pool2DOptions",
         ("Padding", "StrideW", "StrideH", "FilterWidth", "FilterHeight", "FusedActivationFunction"),
@@ -57,6 +75,18 @@ OPTION_TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "MEAN": ("ReducerOptions", ("KeepDims",)),
     "MUL": ("MulOptions", ("FusedActivationFunction",)),
     "SOFTMAX": ("SoftmaxOptions", ("Beta",)),
+    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", ("BlockSize",)),
+    "MIRROR_PAD": ("MirrorPadOptions", ("Mode",)),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", ("AlignCorners", "HalfPixelCenters")),
+    "RESIZE_NEAREST_NEIGHBOR": (
+        "ResizeNearestNeighborOptions",
+        ("AlignCorners", "HalfPixelCenters"),
+    ),
+    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", ("BlockSize",)),
+    "TRANSPOSE_CONV": (
+        "TransposeConvOptions",
+        ("Padding", "StrideW", "StrideH", "FusedActivationFunction"),
+    ),
 }
 """Operator -> its options table of the schema and the fields that matter; others have none."""
 
@@ -76,7 +106,8 @@ class TensorRecord:
 
     ``type`` is the schema's name, ``shape`` has 1 for a dynamic batch and -1 for other dynamic
     dimensions. ``scales`` and ``zero_points`` have one entry, one per index of ``channel_axis``, or
-    none; they are neither counted nor judged here.
+    none; they are neither counted nor judged here. ``open_batch``: the file leaves dimension 0 open,
+    and the 1 that stands for it may be wrong behind a RESHAPE.
     """
 
     index: int
@@ -88,9 +119,15 @@ class TensorRecord:
     channel_axis: int = 0
     data: Array | None = None
     peculiarity: str = ""
+    open_batch: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name for people: of fused operators, which the converter joins by ;, the first."""
+        return self.name.split(";")[0] or self.name
 
     def __str__(self) -> str:
-        return f"tensor '{self.name}'"
+        return f"tensor '{self.title}'"
 
 
 @dataclass(frozen=True)
@@ -207,17 +244,18 @@ class _Reader:
         name = self._string(table.Name()) or f"tensor_{index}"
         where = f"tensor '{name}'"
         type_ = _names_of("TensorType").get(table.Type(), f"element type {table.Type()}")
-        shape, fixed_shape = self._shape(table, where)
+        shape, fixed_shape, open_batch = self._shape(table, where)
         scales, zero_points, axis, peculiarity = self._quantization(table.Quantization(), where)
         if table.Sparsity() is not None:
             peculiarity = "sparse tensors are not supported; store it dense"
         if table.IsVariable():
             peculiarity = "variable tensors (state) are not supported"
         data = self._buffer(table.Buffer(), type_, fixed_shape, where)
-        return TensorRecord(index, name, type_, shape, scales, zero_points, axis, data, peculiarity)
+        kind = (scales, zero_points, axis, data, peculiarity, open_batch)
+        return TensorRecord(index, name, type_, shape, *kind)
 
-    def _shape(self, table: Any, where: str) -> tuple[Shape, Shape]:
-        """The shape with dynamic dimensions as -1, except for the batch, and the stored shape."""
+    def _shape(self, table: Any, where: str) -> tuple[Shape, Shape, bool]:
+        """The shape with dynamic dimensions as -1, but 1 for the batch; the stored shape; if it had one."""
         if max(table.ShapeLength(), table.ShapeSignatureLength()) > MAX_RANK:
             raise BadInputError(f"{where}: it has more than {MAX_RANK} dimensions")
         stored = self._indices(table.ShapeLength(), table.ShapeAsNumpy)
@@ -232,7 +270,7 @@ class _Reader:
         for axis, size in enumerate(signature):
             if size < 0:
                 shape[axis] = 1 if axis == 0 else -1
-        return tuple(shape), stored
+        return tuple(shape), stored, signature[:1] == (-1,)
 
     def _quantization(
         self, table: Any, where: str

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from edgekit.converters.tflite import multipliers
 from edgekit.converters.tflite.operation import Mapped, Operand, Operation
 from edgekit.converters.tflite.reader import TensorRecord
@@ -15,6 +17,9 @@ from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
 from edgekit.ops.fully_connected import FullyConnected
 
 Factor = Callable[[float, float, float], float]
+
+NARROW_WITHOUT_BIAS = ("FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""Operators that TFLite computes in 32 bits behind int16 where there is no bias."""
 
 
 def conv2d(operation: Operation) -> Mapped:
@@ -26,7 +31,7 @@ def conv2d(operation: Operation) -> Mapped:
     if channels % weights.shape[3] or weights.shape[0] % (channels // weights.shape[3]):
         raise operation.fail(f"{channels} input channels do not fit weights {weights.shape}")
     scales = operation.weight_scales(weights, axis=0)
-    return _weighted(
+    return weighted_node(
         operation, "conv2d", Conv2d(window), weights, scales, factor=multipliers.convolution_factor
     )
 
@@ -44,7 +49,7 @@ def depthwise_conv2d(operation: Operation) -> Mapped:
         declared = operation.option("DepthMultiplier")
         raise operation.fail(f"depth multiplier {declared} but the weights have {per_channel}")
     scales = operation.weight_scales(weights, axis=3)
-    return _weighted(
+    return weighted_node(
         operation,
         "depthwise_conv2d",
         DepthwiseConv2d(window),
@@ -65,7 +70,7 @@ def fully_connected(operation: Operation) -> Mapped:
         raise operation.fail(f"an input of shape {shape} does not fit weights {weights.shape}")
     scales = operation.weight_scales(weights, axis=0)
     per_tensor = len(weights.scales) == 1
-    return _weighted(
+    return weighted_node(
         operation,
         "fully_connected",
         FullyConnected(keep_dims=bool(operation.option("KeepNumDims"))),
@@ -77,7 +82,7 @@ def fully_connected(operation: Operation) -> Mapped:
     )
 
 
-def _weighted(
+def weighted_node(
     operation: Operation,
     op: str,
     attributes: object,
@@ -85,14 +90,21 @@ def _weighted(
     scales: Sequence[float],
     *,
     factor: Factor,
+    positions: tuple[int, int] = (0, 2),
 ) -> Mapped:
-    """A convolution or matrix product: bias, multiplier per channel, clamp."""
-    x = operation.activation(0)
+    """A convolution or matrix product: bias, multiplier per channel, clamp.
+
+    ``positions`` are those of the activation and of the bias among the inputs.
+    """
+    x = operation.activation(positions[0])
+    operation.require_one_type()
     result = operation.output_quantization()
     source = operation.quantization(x.tensor)
     operands = [x, Operand(weights, None)]
-    if len(operation.inputs) > 2 and operation.inputs[2] is not None:
-        operands.append(Operand(_bias(operation, len(scales)), None))
+    if len(operation.inputs) > positions[1] and operation.inputs[positions[1]] is not None:
+        operands.append(Operand(_bias(operation, positions[1], len(scales)), None))
+    elif operation.is_int16 and operation.record.name in NARROW_WITHOUT_BIAS:
+        operands.append(Operand(_no_bias(operation, len(scales)), None))
     distinct = {
         scale: operation.multiplier(factor(source.scale, scale, result.scale))
         for scale in dict.fromkeys(scales)
@@ -110,12 +122,29 @@ def _weighted(
     return Mapped(op, attributes, arithmetic, tuple(operands))
 
 
-def _bias(operation: Operation, channels: int) -> TensorRecord:
-    tensor = operation.input(2)
+def _no_bias(operation: Operation, channels: int) -> TensorRecord:
+    """Zeros of int32 under a name and an index that no tensor of the file has."""
+    name, index = f"{operation.output.name}/bias", -2 - operation.output.index
+    return TensorRecord(index, name, "INT32", (channels,), data=np.zeros(channels, np.int32))
+
+
+def _bias_types(operation: Operation) -> tuple[str, ...]:
+    """What TFLite takes as a bias beside the output's type."""
+    if not operation.is_int16:
+        return ("INT32",)
+    return ("INT64",) if operation.record.name == "DEPTHWISE_CONV_2D" else ("INT32", "INT64")
+
+
+def _bias(operation: Operation, position: int, channels: int) -> TensorRecord:
+    tensor = operation.input(position)
     if tensor.data is None:
         raise operation.unsupported(f"the bias {tensor} is not constant")
-    if tensor.type != "INT32":
-        raise operation.unsupported(f"the bias {tensor} is {tensor.type}; only INT32 is supported")
+    allowed = _bias_types(operation)
+    if tensor.type not in allowed:
+        types = " or ".join(allowed)
+        raise operation.unsupported(
+            f"the bias {tensor} is {tensor.type}; only {types} is supported"
+        )
     if tensor.shape != (channels,):
         raise operation.fail(f"the bias has shape {tensor.shape}; it must be ({channels},)")
     if any(tensor.zero_points):

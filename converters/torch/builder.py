@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.converters.axis_moves import AxisMoves
 from edgekit.ir import MAX_ELEMENTS, Array, Node, Shape, Tensor, constant
 from edgekit.ops import operators
 from edgekit.ops.reshape import Reshape
@@ -33,6 +34,17 @@ class Activation:
 
     tensor: str
     shape: Shape
+
+
+@dataclass(frozen=True)
+class Regrouped(Activation):
+    """A view of more than four axes that no tensor holds: ``tensor``, and how its axes moved."""
+
+    moves: AxisMoves
+
+    def transposed(self, order: Sequence[int]) -> Regrouped:
+        shape = tuple(self.shape[axis] for axis in order)
+        return Regrouped(self.tensor, shape, self.moves.transpose(order))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +100,9 @@ class GraphBuilder:
             number += 1
         shapes = [self.tensors[tensor].shape for tensor in inputs]
         shape = operators()[op].output_shape(attributes, shapes)
-        self.tensors[name] = Tensor(name, shape, "float32")
+        types = {self.tensors[tensor].dtype for tensor in inputs}
+        indices = operators()[op].returns_indices or types == {"int32"}
+        self.tensors[name] = Tensor(name, shape, "int32" if indices else "float32")
         self.nodes.append(Node(name, op, tuple(inputs), (name,), attributes, None, self.source))
         return name
 
@@ -109,18 +123,46 @@ class GraphBuilder:
         """PyTorch's view: the elements in PyTorch's order under another shape."""
         if shape == value.shape:
             return value
+        if isinstance(value, Regrouped) or len(shape) > 4:
+            return self._regrouped(value, shape)
         ordered = self.in_source_order(value)
         return self.from_source_order(self.node("reshape", [ordered], Reshape(shape)))
+
+    def _regrouped(self, value: Activation, shape: Shape) -> Activation:
+        """A view from or to more than four axes, stored once it has four again."""
+        if isinstance(value, Regrouped):
+            before: AxisMoves = value.moves
+        else:
+            before = AxisMoves.of(self.tensors[value.tensor].shape)
+            before = before.transpose(TO_SOURCE) if len(value.shape) == 4 else before
+        moves = before.reshape(shape)
+        if moves is None:
+            raise RefusalError(f"a view of {value.shape} as {shape} splits its axes unevenly")
+        if len(shape) > 4:
+            return Regrouped(value.tensor, shape, moves)
+        steps = (moves.transpose(TO_STORAGE) if len(shape) == 4 else moves).steps()
+        if steps is None:
+            raise RefusalError(f"the order of axes behind {shape} takes more than one transpose")
+        tensor = value.tensor
+        for step in steps:
+            tensor = self.node(
+                "reshape" if isinstance(step, Reshape) else "transpose", [tensor], step
+            )
+        return Activation(tensor, shape)
 
 
 @dataclass(frozen=True)
 class TorchCall:
-    """One ATen call: its arguments by the schema's names, and the shape of its (first) result."""
+    """One ATen call: its arguments by the schema's names, and the shape of its (first) result.
+
+    ``shapes`` are those of all results, for calls that return a list.
+    """
 
     builder: GraphBuilder
     op: str
     arguments: Mapping[str, Any]
     shape: Shape
+    shapes: tuple[Shape, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]

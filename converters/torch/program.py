@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,28 +11,21 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.torch.builder import (
+    TO_STORAGE,
     Activation,
     GraphBuilder,
     Parameter,
     RefusalError,
+    Regrouped,
     TorchCall,
     check_size,
 )
-from edgekit.converters.torch.mapping import MAPPERS, NEAREST
+from edgekit.converters.torch.folding import FOLDABLE
+from edgekit.converters.torch.mapping import MAPPERS, NEAREST, PERMUTATIONS, VIEWS
+from edgekit.converters.torch.movement import SEARCHES
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import Graph, Port, Shape
-
-FOLDABLE = frozenset(
-    {
-        *("add", "sub", "rsub", "mul", "div", "neg", "abs", "sqrt", "rsqrt", "reciprocal", "pow"),
-        *("exp", "clamp", "mean", "sum", "full", "ones", "zeros", "arange", "slice", "select"),
-        *("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"),
-        *("permute", "transpose", "t", "expand", "clone", "contiguous", "alias", "detach"),
-        *("lift_fresh_copy", "to", "_to_copy"),
-    }
-)
-"""Pure ATen operators that are computed at import where all their inputs are constants."""
-MAX_FOLDED_ELEMENTS = 2**26
+from edgekit.limits import MAX_FOLDED_ELEMENTS
 
 
 class ProgramReader:
@@ -113,12 +107,24 @@ class ProgramReader:
         for position, result in enumerate(results):
             value = self.values.get(result) if isinstance(result, self.torch.fx.Node) else result
             name = "output" if len(results) == 1 else f"output_{position}"
-            if isinstance(value, Activation):
+            if isinstance(value, Regrouped):
+                rank = len(value.shape)
+                self.problems.append(f"output '{name}': it has rank {rank}; up to 4 is supported")
+            elif isinstance(value, Activation):
                 layout = "NCHW" if len(value.shape) == 4 else ""
                 ports.append(Port(name, value.tensor, value.shape, layout))
+            elif isinstance(value, self.torch.Tensor) and value.dtype == self.torch.float32:
+                ports.append(self._constant_output(name, value))
             elif value is not None:
                 self.problems.append(f"output '{name}': it does not depend on the input; remove it")
         return tuple(ports)
+
+    def _constant_output(self, name: str, value: Any) -> Port:
+        parameter = self._as_value(value)
+        data, layout = parameter.data, ""
+        if data.ndim == 4:
+            data, layout = data.transpose(TO_STORAGE), "NCHW"
+        return Port(name, self.builder.constant(parameter.name, data), parameter.shape, layout)
 
     def _read_call(self, node: Any) -> None:
         if node.target is operator.getitem:
@@ -172,8 +178,8 @@ class ProgramReader:
                 else "not supported; see `edgekit ops` for what is"
             )
         first = fake[0] if isinstance(fake, tuple | list) else fake
-        if first.dtype != self.torch.float32:
-            raise RefusalError(f"its result is {first.dtype}; only float32 is supported")
+        values = [v for v in _flatten(arguments.values()) if isinstance(v, Activation)]
+        self._check_types(label, first, values)
         shape = _static_shape(first)
         if shape is None:
             raise RefusalError("its shape is dynamic; export at batch 1 without dynamic_shapes")
@@ -181,8 +187,24 @@ class ProgramReader:
         if len(shape) == 4 and shape[0] != 1:
             raise RefusalError(f"its result has shape {shape}; the first dimension must be 1")
         arguments = {name: self._as_value(value) for name, value in arguments.items()}
-        value = MAPPERS[label](TorchCall(self.builder, label, arguments, shape))
+        shapes = tuple(_static_shape(f) or () for f in _flatten([fake]) if hasattr(f, "shape"))
+        value = MAPPERS[label](TorchCall(self.builder, label, arguments, shape, shapes))
+        if isinstance(value, tuple):
+            return value
         return (value,) if isinstance(fake, tuple | list) else value
+
+    def _check_types(self, label: str, result: Any, values: Sequence[Activation]) -> None:
+        """Raise RefusalError unless all is float32, or indices that only change their shape."""
+        tensors = self.builder.tensors
+        indices = any(tensors[v.tensor].dtype == "int32" for v in values if v.tensor in tensors)
+        floats = result.dtype == self.torch.float32
+        moves = label in VIEWS
+        if (indices and not moves) or not (floats or indices or label in SEARCHES):
+            raise RefusalError(f"its result is {result.dtype}; only float32 is supported")
+        regrouped = any(isinstance(value, Regrouped) for value in values)
+        if (regrouped or len(result.shape) > 4) and not moves and label not in PERMUTATIONS:
+            rank = max(len(result.shape), *(len(value.shape) for value in values))
+            raise RefusalError(f"it works on rank {rank}; up to 4 is supported")
 
     def _arguments(self, node: Any) -> dict[str, Any]:
         """The arguments by the schema's names, defaults filled in, nodes replaced by values."""
@@ -213,6 +235,8 @@ class ProgramReader:
             if not np.isfinite(array).all():
                 raise BadInputError(f"parameter '{self._name_of(value)}': it holds NaN or Inf")
             return Parameter(self._name_of(value), array)
+        if isinstance(value, list):
+            return [self._as_value(item) for item in value]
         return str(value) if isinstance(value, self.torch.dtype) else value
 
     def _name_of(self, tensor: Any) -> str:
@@ -221,11 +245,12 @@ class ProgramReader:
     def _folded(self, node: Any, label: str, tensors: Sequence[Any]) -> Any:
         """The result of a call on constants, computed by PyTorch itself."""
         fake = node.meta.get("val")
-        if label not in FOLDABLE or not isinstance(fake, self.torch.Tensor):
+        results = [f for f in _flatten([fake]) if isinstance(f, self.torch.Tensor)]
+        if label not in FOLDABLE or not results:
             raise RefusalError("it is computed from constants only; precompute it in the module")
-        shape = _static_shape(fake)
-        if shape is None or int(np.prod(shape, dtype=np.int64)) > MAX_FOLDED_ELEMENTS:
-            raise RefusalError(f"a constant of shape {shape} is too large")
+        for shape in map(_static_shape, results):
+            if shape is None or math.prod(shape) > MAX_FOLDED_ELEMENTS:
+                raise RefusalError(f"a constant of shape {shape} is too large")
         arguments = [self._resolve(value) for value in node.args]
         keywords = {name: self._resolve(value) for name, value in node.kwargs.items()}
         result = node.target(*arguments, **keywords)

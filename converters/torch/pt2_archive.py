@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import BadInputError, EdgekitError, UnsupportedError
+from edgekit.limits import MAX_FILE_BYTES, MAX_JSON_BYTES
 
 REMEDY = "write it with torch.export.save(torch.export.export(module.eval(), inputs), path)"
-MAX_JSON_BYTES = 64 * 2**20
 SYMBOLIC_KEYS = {"as_expr", "expr_str", "as_sym_int", "as_sym_bool", "as_sym_float"}
 SAFE_TARGETS = ("torch.ops.aten.", "_operator.getitem")
 
@@ -63,6 +63,11 @@ def _screen(path: Path, archive: zipfile.ZipFile) -> None:
     models = []
     if len(set(archive.namelist())) != len(archive.namelist()):
         raise BadInputError(f"{path}: it has two entries of one name; {REMEDY}")
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > MAX_FILE_BYTES:
+        raise BadInputError(
+            f"{path}: its entries have {unpacked} bytes unpacked; up to {MAX_FILE_BYTES} are read"
+        )
     for entry in archive.infolist():
         name = entry.filename.partition("/")[2]  # below the archive's own folder
         base = name.rpartition("/")[2]
@@ -82,7 +87,10 @@ def _screen(path: Path, archive: zipfile.ZipFile) -> None:
 
 def _read_json(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Any:
     if entry.file_size > MAX_JSON_BYTES:
-        raise BadInputError(f"{path}: '{entry.filename}' has {entry.file_size} bytes; {REMEDY}")
+        raise BadInputError(
+            f"{path}: '{entry.filename}' has {entry.file_size} bytes; up to "
+            f"{MAX_JSON_BYTES} are read"
+        )
     return json.loads(archive.read(entry))
 
 

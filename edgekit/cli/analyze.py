@@ -43,8 +43,24 @@ def analyze(
             for layer in analysis.layers
         ],
     )
+    if analysis.dead_channels:
+        print_table(
+            "constant and unread channels that were removed",
+            ["source", "channels", "left", "MACs", "left"],
+            [
+                [
+                    d.source or d.layer,
+                    d.channels_before,
+                    d.channels_after,
+                    d.macs_before,
+                    d.macs_after,
+                ]
+                for d in analysis.dead_channels
+            ],
+        )
     fits = {True: "yes", False: "no", None: "the target states no memory size"}
     rows = [
+        ["MACs, as imported", f"{analysis.macs_network:,}"],
         ["MACs", f"{analysis.macs_legalized:,}"],
         ["weights and tables", kib(analysis.flash_bytes)],
         *([f"RAM, {s.schedule}", kib(s.ram_bytes)] for s in analysis.schedules),

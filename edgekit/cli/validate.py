@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from edgekit.cli.console import print_json, print_table, progress
+from edgekit.cli.console import print_json, print_table, progress, warn
 from edgekit.cli.options import Directory, Json, Seed
 
 
@@ -51,6 +51,8 @@ def validate(
     )
     with progress("validate") as show:
         report = run_validation(directory, options, progress=show)
+    for note in report.notes:
+        warn(note)
     if json:
         print_json(msgspec.json.format(msgspec.json.encode(report), indent=2))
     else:

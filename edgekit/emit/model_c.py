@@ -17,7 +17,7 @@ from edgekit.emit.c_tables import (
 from edgekit.emit.interface import Interface
 from edgekit.program import MAX_OPERANDS, Image, Operand, Step
 
-_LOOP_BYTES = 4 * (13 + MAX_OPERANDS)
+_LOOP_BYTES = 4 * (15 + MAX_OPERANDS)
 
 
 @dataclass(frozen=True)

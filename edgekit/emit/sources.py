@@ -15,6 +15,7 @@ from edgekit.ir import Quantization
 from edgekit.manifest import (
     MANIFEST_NAME,
     BufferEntry,
+    DeadChannels,
     LayerEntry,
     Manifest,
     Role,
@@ -46,6 +47,7 @@ class EmitOptions:
     target: Target
     version: str
     macs_network: int
+    dead_channels: tuple[DeadChannels, ...] = ()
 
 
 def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> Sources:
@@ -119,6 +121,7 @@ def _manifest(
         layers=tuple(_layer_entry(image, index, step) for index, step in enumerate(steps)),
         sources=c_files,
         content_hash=content_hash,
+        dead_channels=options.dead_channels,
     )
 
 

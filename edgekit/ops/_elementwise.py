@@ -13,6 +13,7 @@ from edgekit.arith import INT32_MAX, round_half_away
 from edgekit.ir import INTEGER_RANGE, Array, Call, Quantization, Shape, Tensor, constant
 from edgekit.kernel import Binding
 from edgekit.layout import map_size
+from edgekit.ops._int16 import verify_zero_point
 from edgekit.window import Axis, Window
 
 MAX_RANK = 4
@@ -57,15 +58,38 @@ def verify_operands(call: Call, *, count: int) -> None:
         raise call.fail(f"it has {len(call.inputs)} inputs; it needs {count}")
     if not call.activations:
         raise call.fail("all of its inputs are constants; replace the node by its result")
-    tensors = (*call.inputs, call.output)
-    expected = "float32" if call.node.arithmetic is None else "int8"
-    for tensor in tensors:
-        if tensor.dtype != expected:
-            raise call.fail(f"tensor '{tensor.name}' is {tensor.dtype}; it must be {expected}")
+    verify_one_type(call)
+    for tensor in (*call.inputs, call.output):
         verify_rank(call, tensor)
     shapes = [tensor.shape for tensor in call.inputs]
     if broadcast_shape(shapes) is None:
         raise call.fail(f"the input shapes {' and '.join(map(str, shapes))} do not broadcast")
+
+
+def verify_one_type(call: Call) -> None:
+    """Raise BadInputError unless all tensors are float32, int8 or int16, as their output."""
+    verify_types(call, *(call.output.dtype for _ in call.inputs))
+
+
+def verify_types(call: Call, *expected: str) -> None:
+    """Raise BadInputError unless the inputs have the expected types, and the output one that can be."""
+    allowed = ("float32",) if call.node.arithmetic is None else ("int8", "int16")
+    output = call.output
+    if output.dtype not in allowed:
+        types = " or ".join(allowed)
+        raise call.fail(f"tensor '{output.name}' is {output.dtype}; it must be {types}")
+    for tensor, dtype in zip(call.inputs, expected, strict=True):
+        if tensor.dtype != dtype:
+            raise call.fail(f"tensor '{tensor.name}' is {tensor.dtype}; it must be {dtype}")
+    for tensor in (*call.inputs, output):
+        if tensor.quantization is not None:
+            verify_zero_point(call, tensor.dtype, tensor.quantization.zero_point)
+
+
+def verify_int8(call: Call) -> None:
+    """Raise BadInputError where an integer call is not int8, for operators without another form."""
+    if call.output.dtype == "int16":
+        raise call.fail(f"tensor '{call.output.name}' is int16; {call.node.op} is int8 only")
 
 
 def verify_rank(call: Call, tensor: Tensor) -> None:
@@ -92,13 +116,15 @@ def verify_scale(call: Call, multiplier: int, shift: int, *, max_shift: int = 30
 
 
 def verify_output_range(call: Call, zero_points: Sequence[int], minimum: int, maximum: int) -> None:
-    """Raise BadInputError where zero points or the clamp are outside int8."""
-    low, high = INTEGER_RANGE["int8"]
+    """Raise BadInputError where zero points or the clamp are outside the output's type."""
+    dtype = call.output.dtype
+    low, high = INTEGER_RANGE[dtype]
+    verify_zero_point(call, dtype, *zero_points)
     for zero_point in zero_points:
         if not low <= zero_point <= high:
-            raise call.fail(f"zero point {zero_point} is outside int8")
+            raise call.fail(f"zero point {zero_point} is outside {dtype}")
     if not low <= minimum <= maximum <= high:
-        raise call.fail(f"the clamp [{minimum}, {maximum}] is not a range inside int8")
+        raise call.fail(f"the clamp [{minimum}, {maximum}] is not a range inside {dtype}")
 
 
 def quantize_operand(tensor: Tensor) -> Tensor:

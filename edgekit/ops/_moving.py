@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.ir import Array, Call, Quantization, Tensor
+from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 
 MAX_TABLE = 65535
@@ -27,10 +28,7 @@ def verify_map(call: Call) -> None:
     shape = call.inputs[0].shape
     if len(shape) != 4 or shape[0] != 1:
         raise call.fail(f"the input has shape {shape}; it must be (1, height, width, channels)")
-    expected = "float32" if call.node.arithmetic is None else "int8"
-    for tensor in (call.inputs[0], call.output):
-        if tensor.dtype != expected:
-            raise call.fail(f"tensor '{tensor.name}' is {tensor.dtype}; it must be {expected}")
+    verify_one_type(call)
 
 
 class MovingOperator(Operator):

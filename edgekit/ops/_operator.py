@@ -43,6 +43,8 @@ class Operator(ABC):
     kernels: tuple[Kernel, ...]
     is_view: bool = False
     """The output is the input's memory under another shape: no kernel runs."""
+    returns_indices: bool = False
+    """The output is int32 without a scale, in float models too."""
 
     @property
     def summary(self) -> str:

@@ -11,13 +11,14 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import CValue
+from edgekit.ops._elementwise import verify_one_type, verify_output_range
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._weighted import clamp_to_integers
 from edgekit.ops._windows import verify_window
 from edgekit.window import Axis, Window
 
-MAX_TAPS = 2**24 - 1
-"""An int32 holds the sum of this many int8 values."""
+MAX_TAPS = {"int16": 2**16 - 1}
+"""An int32 holds the sum of this many values; of any other type 2^24 - 1."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,32 @@ def _every_window_touches(axis: Axis, input_size: int) -> bool:
     return bool(taps_inside(axis, input_size).all())
 
 
+def touches(window: Window, shape: Shape) -> bool:
+    """Whether every window over a map of this shape has a tap inside it."""
+    axes = ((window.height, shape[1]), (window.width, shape[2]))
+    return all(axis.output_size(n) >= 1 and _every_window_touches(axis, n) for axis, n in axes)
+
+
 def verify_pool(call: Call) -> None:
     """Raise BadInputError where the window does not fit or lies wholly in the padding."""
     window: Window = call.node.attributes.window
     verify_window(call, window)
     _, height, width, _ = call.inputs[0].shape
-    if window.height.kernel * window.width.kernel > MAX_TAPS:
-        raise call.fail(f"the window has more than {MAX_TAPS} taps; pool in two steps")
+    most = MAX_TAPS.get(call.output.dtype, 2**24 - 1)
+    if window.height.kernel * window.width.kernel > most:
+        raise call.fail(f"the window has more than {most} taps; pool in two steps")
+    _verify_integers(call)
     for label, axis, size in (("height", window.height, height), ("width", window.width, width)):
         if not _every_window_touches(axis, size):
             raise call.fail(f"{label}: a window lies wholly in the padding; pad less")
+
+
+def _verify_integers(call: Call) -> None:
+    """Raise BadInputError unless input and output are of one type, which holds the clamp."""
+    verify_one_type(call)
+    if (arithmetic := call.node.arithmetic) is not None:
+        bounds = (arithmetic.minimum, arithmetic.maximum)
+        verify_output_range(call, (arithmetic.zero_point,), *bounds)
 
 
 def quantize_pool(call: Call) -> Quantized:

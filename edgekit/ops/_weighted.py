@@ -11,7 +11,14 @@ import numpy as np
 
 from edgekit.arith import INT32_MAX, INT32_MIN, quantize_multiplier, requantize, round_half_away
 from edgekit.ir import Array, Call, Quantization, Tensor, constant
-from edgekit.kernel import CValue
+from edgekit.kernel import CValue, Kernel
+from edgekit.ops._int16 import (
+    ARITHMETIC_STACK_BYTES,
+    int16_twin,
+    requantize_wide,
+    verify_wide_sums,
+    verify_zero_point,
+)
 
 INPUT, WEIGHTS, BIAS = 0, 1, 2
 """Positions of the inputs of a weighted operator; the bias may be missing."""
@@ -40,7 +47,8 @@ def clamp_to_integers(
     """The integer clamp of a float one, inside [low, high]; the bounds round half away from zero."""
 
     def integer(value: float) -> int:
-        return quantization.zero_point + int(round_half_away(value / quantization.scale))
+        steps = min(max(value / quantization.scale, -(2.0**31)), 2.0**31)
+        return quantization.zero_point + int(round_half_away(steps))
 
     at_least = low if minimum is None else max(low, integer(minimum))
     at_most = high if maximum is None else min(high, integer(maximum))
@@ -104,6 +112,29 @@ def verify_weighted(call: Call, *, channels: int) -> None:
         raise call.fail("a multiplier is outside [0, 2^31)")
     if any(not -31 <= s <= 30 for s in arithmetic.shifts):
         raise call.fail("a requantize shift is outside [-31, 30]")
+    _verify_types(call, channels)
+
+
+def _verify_types(call: Call, channels: int) -> None:
+    """Raise BadInputError unless weights and bias are of the types that the activations ask for."""
+    source, result = call.inputs[INPUT].dtype, call.output.dtype
+    if source != result:
+        raise call.fail(f"it cannot compute {result} from {source}; both must be int8 or int16")
+    bias = call.inputs[BIAS].dtype if len(call.inputs) > BIAS else "int32"
+    if bias != "int32" and (source, bias) != ("int16", "int64"):
+        raise call.fail(f"a bias of {bias} behind {source}; use int32 (or int64 behind int16)")
+    arithmetic: WeightedArithmetic = call.node.arithmetic
+    verify_zero_point(call, source, arithmetic.input_zero_point, arithmetic.output_zero_point)
+    if sums_are_wide(call):
+        products = call.inputs[WEIGHTS].elements // channels
+        biases = bias_of(call, channels)
+        verify_wide_sums(call, products=products, bias=biases, shifts=arithmetic.shifts)
+
+
+def sums_are_wide(call: Call) -> bool:
+    """Whether sums have 64 bits: int16 activations, and a bias of int64 or none."""
+    narrow = len(call.inputs) > BIAS and call.inputs[BIAS].dtype == "int32"
+    return call.output.dtype == "int16" and not narrow
 
 
 def bias_of(call: Call, channels: int) -> Array:
@@ -117,13 +148,19 @@ def finish(accumulator: Array, call: Call) -> Array:
     """Add the bias to int64 sums (..., channels), requantize, clamp, narrow to the output type."""
     arithmetic: WeightedArithmetic = call.node.arithmetic
     total = accumulator + bias_of(call, accumulator.shape[-1])
+    multipliers = np.array(arithmetic.multipliers, np.int64)
+    shifts = np.array(arithmetic.shifts, np.int64)
+    minimum, maximum = arithmetic.minimum, arithmetic.maximum
+    if sums_are_wide(call):
+        wide = requantize_wide(total, multipliers, shifts, minimum=minimum, maximum=maximum)
+        return wide.astype(call.output.dtype)
     values = requantize(
         total,
-        np.array(arithmetic.multipliers, np.int64),
-        np.array(arithmetic.shifts, np.int64),
+        multipliers,
+        shifts,
         zero_point=arithmetic.output_zero_point,
-        minimum=arithmetic.minimum,
-        maximum=arithmetic.maximum,
+        minimum=minimum,
+        maximum=maximum,
     )
     return values.astype(call.output.dtype)
 
@@ -143,15 +180,49 @@ def finish_float(
 
 
 def common_members(call: Call) -> dict[str, CValue]:
-    """The members that the layer structs of weighted reference kernels share."""
+    """The members that the layer structs of weighted reference kernels share.
+
+    The bias has 64 bits behind int16 activations, whose zero points are 0 and left out.
+    """
     arithmetic: WeightedArithmetic = call.node.arithmetic
-    return {
-        "weights": call.constant(WEIGHTS),
-        "bias": bias_of(call, len(arithmetic.multipliers)),
-        "multipliers": np.array(arithmetic.multipliers, np.int32),
-        "shifts": np.array(arithmetic.shifts, np.int8),
+    is_int16 = call.output.dtype == "int16"
+    zero_points: dict[str, CValue] = {
         "input_zero_point": arithmetic.input_zero_point,
         "output_zero_point": arithmetic.output_zero_point,
+    }
+    bias = bias_of(call, len(arithmetic.multipliers))
+    return {
+        "weights": call.constant(WEIGHTS),
+        "bias": bias.astype(np.int64) if is_int16 else bias,
+        "multipliers": np.array(arithmetic.multipliers, np.int32),
+        "shifts": np.array(arithmetic.shifts, np.int8),
+        **({} if is_int16 else zero_points),
         "minimum": arithmetic.minimum,
         "maximum": arithmetic.maximum,
     }
+
+
+def wide_kernel(kernel: Kernel, symbol: str) -> Kernel:
+    """The int16 kernel with sums of 64 bits beside an int8 one."""
+    return int16_twin(
+        kernel,
+        symbol,
+        instructions=2.0,
+        accepts=_accepts_wide,
+        extra_stack_bytes=ARITHMETIC_STACK_BYTES,
+    )
+
+
+def narrow_kernel(kernel: Kernel, symbol: str) -> Kernel:
+    """The int16 kernel with sums of 32 bits beside an int8 one."""
+    return int16_twin(
+        kernel, symbol, accepts=_accepts_narrow, extra_stack_bytes=ARITHMETIC_STACK_BYTES
+    )
+
+
+def _accepts_wide(call: Call) -> str | None:
+    return None if sums_are_wide(call) else "a bias of int32 behind int16; use int64"
+
+
+def _accepts_narrow(call: Call) -> str | None:
+    return "its sums need 64 bits" if sums_are_wide(call) else None

@@ -25,6 +25,8 @@ from edgekit.ops._elementwise import (
     verify_scale,
 )
 from edgekit.ops._elementwise_cases import binary_cases, every_pair
+from edgekit.ops._int16 import ARITHMETIC_STACK_BYTES, int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weighted import clamp_to_integers
 from edgekit.window import Window
@@ -34,6 +36,9 @@ LEFT_SHIFT = 20
 
 MAX_LEFT_SHIFT = 22
 """With it, and factors below 1, the sum of two scaled operands stays inside int32."""
+
+LEFT_SHIFT_INT16 = 15
+"""The same for int16: TensorFlow Lite's choice, and the most that fits."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,19 @@ REF = Kernel(
 )
 
 
+S16 = int16_twin(
+    REF,
+    "ek_add_s16__ref",
+    without=("first_zero_point", "second_zero_point", "output_zero_point"),
+    extra_stack_bytes=ARITHMETIC_STACK_BYTES,
+)
+
+
 class AddOperator(Operator):
     name = "add"
     attributes = Add
     arithmetic = AddArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: Add, inputs: Sequence[Shape]) -> Shape:
         shape = broadcast_shape(inputs)
@@ -117,8 +130,9 @@ class AddOperator(Operator):
         arithmetic: AddArithmetic | None = call.node.arithmetic
         if arithmetic is None:
             return
-        if not 0 <= arithmetic.left_shift <= MAX_LEFT_SHIFT:
-            raise call.fail(f"left_shift {arithmetic.left_shift} is outside [0, {MAX_LEFT_SHIFT}]")
+        most = LEFT_SHIFT_INT16 if call.output.dtype == "int16" else MAX_LEFT_SHIFT
+        if not 0 <= arithmetic.left_shift <= most:
+            raise call.fail(f"left_shift {arithmetic.left_shift} is outside [0, {most}]")
         for multiplier, shift in zip(arithmetic.multipliers, arithmetic.shifts, strict=True):
             verify_scale(call, multiplier, shift, max_shift=0)
         verify_scale(call, arithmetic.output_multiplier, arithmetic.output_shift)
@@ -147,7 +161,7 @@ class AddOperator(Operator):
             minimum=arithmetic.minimum,
             maximum=arithmetic.maximum,
         )
-        return values.astype(np.int8)
+        return values.astype(call.output.dtype)
 
     def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
         attributes: Add = call.node.attributes
@@ -188,6 +202,10 @@ class AddOperator(Operator):
         return can_flatten(call)
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases(), adjust=with_int16_shifts)
+
+    def _int8_cases(self) -> Iterator[Case]:
         noisy = AddArithmetic(
             left_shift=LEFT_SHIFT,
             zero_points=(-11, 37),
@@ -216,6 +234,15 @@ class AddOperator(Operator):
             noisy, multipliers=(2**30, 0), shifts=(0, 0), zero_points=(-128, 127)
         )
         yield every_pair("add", Add(), far, "second_scale_negligible")
+
+
+def with_int16_shifts(arithmetic: AddArithmetic) -> AddArithmetic:
+    """15 bits of headroom in place of 20."""
+    less = arithmetic.left_shift - min(arithmetic.left_shift, LEFT_SHIFT_INT16)
+    output_shift = min(arithmetic.output_shift + less, 30)
+    return dataclasses.replace(
+        arithmetic, left_shift=arithmetic.left_shift - less, output_shift=output_shift
+    )
 
 
 def _ties(*, left_shift: int, output_shift: int) -> AddArithmetic:

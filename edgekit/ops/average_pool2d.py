@@ -10,6 +10,8 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._pooling import (
     PoolArithmetic,
@@ -81,11 +83,14 @@ REF = Kernel(
 )
 
 
+S16 = int16_twin(REF, "ek_average_pool2d_s16__ref")
+
+
 class AveragePool2dOperator(Operator):
     name = "average_pool2d"
     attributes = AveragePool2d
     arithmetic = PoolArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: AveragePool2d, inputs: Sequence[Shape]) -> Shape:
         return pool_shape(attributes.window, inputs[0])
@@ -124,6 +129,10 @@ class AveragePool2dOperator(Operator):
         return call.output.elements * window.height.kernel * window.width.kernel
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield from window_cases(OPERATOR, AveragePool2d)
         same = Axis(3, 1, 1, 1, 1)
         counted = AveragePool2d(Window(same, same), count_padding=True)

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
 from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind
 from edgekit.ops._dsp_pointwise import DSP_4X2
+from edgekit.ops._int16_cases import int16_cases, narrow_sum_cases, wide_sum_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._weighted import (
     INPUT,
@@ -20,8 +21,10 @@ from edgekit.ops._weighted import (
     common_members,
     finish,
     finish_float,
+    narrow_kernel,
     quantize_weights,
     verify_weighted,
+    wide_kernel,
 )
 from edgekit.ops._windows import pad_map, taps, verify_window
 from edgekit.window import Axis, Window
@@ -87,12 +90,15 @@ REF = Kernel(
     stack_bytes=192,
 )
 
+S16 = wide_kernel(REF, "ek_conv2d_s16__ref")
+S16_NARROW = narrow_kernel(REF, "ek_conv2d_s16__ref_narrow")
+
 
 class Conv2dOperator(Operator):
     name = "conv2d"
     attributes = Conv2d
     arithmetic = WeightedArithmetic
-    kernels = (DSP_4X2, REF)
+    kernels = (DSP_4X2, REF, S16, S16_NARROW)
 
     def output_shape(self, attributes: Conv2d, inputs: Sequence[Shape]) -> Shape:
         _, height, width, _ = inputs[INPUT]
@@ -142,6 +148,13 @@ class Conv2dOperator(Operator):
         return call.output.elements * math.prod(call.inputs[WEIGHTS].shape[1:])
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+        point = Conv2d(Window(Axis(1), Axis(1)))
+        yield from wide_sum_cases(OPERATOR, point, (1, 1, 2048, 1))
+        yield from narrow_sum_cases(OPERATOR, point, (1, 1, 2048, 1))
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("pointwise_8_to_12", (5, 7, 8), 12, Window(Axis(1), Axis(1)))
         yield _case(
             "odd_channels_3_to_5", (6, 5, 3), 5, Window(Axis(3, 1, 1, 1, 1), Axis(3, 1, 1, 1, 1))

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_space
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MovingOperator, moving_case, verify_map
 from edgekit.ops._operator import Case
 
@@ -28,12 +30,13 @@ REF = Kernel(
     instructions=lambda call: 8.0 * call.output.elements,
     stack_bytes=128,
 )
+S16 = int16_twin(REF, "ek_depth_to_space_s16__ref")
 
 
 class DepthToSpaceOperator(MovingOperator):
     name = "depth_to_space"
     attributes = Blocks
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: Blocks, inputs: Sequence[Shape]) -> Shape:
         _, height, width, deep = inputs[0]
@@ -51,6 +54,10 @@ class DepthToSpaceOperator(MovingOperator):
         return to_space(x, call.node.attributes)
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         orders: tuple[BlockOrder, ...] = ("block_major", "channel_major")
         for order in orders:
             yield moving_case(OPERATOR, f"{order}_2", (3, 4, 12), Blocks(2, order))

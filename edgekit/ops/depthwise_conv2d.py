@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
+from edgekit.ops._int16_cases import int16_cases, wide_sum_cases
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weighted import (
     BIAS,
@@ -22,6 +23,7 @@ from edgekit.ops._weighted import (
     finish_float,
     quantize_weights,
     verify_weighted,
+    wide_kernel,
 )
 from edgekit.ops._weighted_cases import tie_case, weighted_case
 from edgekit.ops._windows import pad_map, taps, verify_window
@@ -85,12 +87,14 @@ REF = Kernel(
     stack_bytes=192,
 )
 
+S16 = wide_kernel(REF, "ek_depthwise_conv2d_s16__ref")
+
 
 class DepthwiseConv2dOperator(Operator):
     name = "depthwise_conv2d"
     attributes = DepthwiseConv2d
     arithmetic = WeightedArithmetic
-    kernels = (DSP_3X3S1, DSP_3X3S2, REF)
+    kernels = (DSP_3X3S1, DSP_3X3S2, REF, S16)
 
     def output_shape(self, attributes: DepthwiseConv2d, inputs: Sequence[Shape]) -> Shape:
         _, height, width, _ = inputs[INPUT]
@@ -136,6 +140,12 @@ class DepthwiseConv2dOperator(Operator):
         return call.output.elements * window.height.kernel * window.width.kernel
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+        point = DepthwiseConv2d(Window(Axis(1), Axis(1)))
+        yield from wide_sum_cases(OPERATOR, point, (1, 1, 2048, 1))
+
+    def _int8_cases(self) -> Iterator[Case]:
         same = Axis(3, 1, 1, 1, 1)
         yield _case("kernel_3x3_same", (6, 7, 8), Window(same, same))
         yield _case("odd_channels", (5, 5, 3), Window(same, same))

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._int16_cases import int16_cases, narrow_sum_cases, wide_sum_cases
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weighted import (
     BIAS,
@@ -19,8 +20,10 @@ from edgekit.ops._weighted import (
     common_members,
     finish,
     finish_float,
+    narrow_kernel,
     quantize_weights,
     verify_weighted,
+    wide_kernel,
 )
 from edgekit.ops._weighted_cases import tie_case, weighted_case
 
@@ -64,12 +67,15 @@ REF = Kernel(
     stack_bytes=128,
 )
 
+S16 = wide_kernel(REF, "ek_fully_connected_s16__ref")
+S16_NARROW = narrow_kernel(REF, "ek_fully_connected_s16__ref_narrow")
+
 
 class FullyConnectedOperator(Operator):
     name = "fully_connected"
     attributes = FullyConnected
     arithmetic = WeightedArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16, S16_NARROW)
 
     def output_shape(self, attributes: FullyConnected, inputs: Sequence[Shape]) -> Shape:
         channels, row_elements = inputs[WEIGHTS]
@@ -114,6 +120,13 @@ class FullyConnectedOperator(Operator):
         return call.inputs[INPUT].elements * call.inputs[WEIGHTS].shape[0]
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+        point = FullyConnected()
+        yield from wide_sum_cases(OPERATOR, point, (1, 2048, 1))
+        yield from narrow_sum_cases(OPERATOR, point, (1, 2048, 1))
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("row_of_64_to_10", (1, 64), 10)
         yield _case("odd_sizes", (1, 13), 7)
         yield _case("one_to_one", (1, 1), 1)

@@ -11,6 +11,8 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._pooling import (
     PoolArithmetic,
@@ -60,11 +62,14 @@ REF = Kernel(
 )
 
 
+S16 = int16_twin(REF, "ek_max_pool2d_s16__ref")
+
+
 class MaxPool2dOperator(Operator):
     name = "max_pool2d"
     attributes = MaxPool2d
     arithmetic = PoolArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: MaxPool2d, inputs: Sequence[Shape]) -> Shape:
         return pool_shape(attributes.window, inputs[0])
@@ -99,6 +104,10 @@ class MaxPool2dOperator(Operator):
         return call.output.elements * window.height.kernel * window.width.kernel
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield from window_cases(OPERATOR, MaxPool2d)
         same = Axis(3, 1, 1, 1, 1)
         shape = (3, 4, 2)

@@ -12,10 +12,13 @@ import numpy as np
 from edgekit.arith import INT32_MAX, quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._elementwise import verify_one_type
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 
-MAX_COUNT = 2**23 - 1
-"""An int32 holds the sum of this many int8 values minus their zero point."""
+MAX_COUNT = {"int16": 2**16 - 1}
+"""An int32 holds the sum of this many values minus their zero point; of other types 2^23 - 1."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,14 @@ REF = Kernel(
 )
 
 
+S16 = int16_twin(REF, "ek_mean_s16__ref", without=("input_zero_point", "output_zero_point"))
+
+
 class MeanOperator(Operator):
     name = "mean"
     attributes = Mean
     arithmetic = MeanArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: Mean, inputs: Sequence[Shape]) -> Shape:
         kept = 1 if attributes.keep_dims else 0
@@ -113,8 +119,10 @@ class MeanOperator(Operator):
             raise call.fail(f"axes {axes} of shape {shape}: average over 1 to {len(shape) - 1}")
         if axes != tuple(range(axes[0], axes[0] + len(axes))):
             raise call.fail(f"axes {axes} must be adjacent and ascending; use one mean for each")
-        if (count := extents(call).count) > MAX_COUNT:
-            raise call.fail(f"it averages {count} elements; more than {MAX_COUNT} overflow")
+        most = MAX_COUNT.get(call.output.dtype, 2**23 - 1)
+        if (count := extents(call).count) > most:
+            raise call.fail(f"it averages {count} elements; more than {most} overflow")
+        verify_one_type(call)
         if (arithmetic := call.node.arithmetic) is None:
             return
         if not 0 <= arithmetic.multiplier <= INT32_MAX or not -31 <= arithmetic.shift <= 30:
@@ -147,6 +155,10 @@ class MeanOperator(Operator):
         return Quantized(MeanArithmetic(multiplier, shift, source.zero_point, result.zero_point))
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("height_and_width", (1, 5, 7, 6), Mean((1, 2), keep_dims=False))
         yield _case("keep_dims", (1, 4, 4, 8), Mean((1, 2), keep_dims=True))
         yield _case("height_only", (1, 6, 5, 3), Mean((1,), keep_dims=False))

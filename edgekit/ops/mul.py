@@ -25,6 +25,8 @@ from edgekit.ops._elementwise import (
     verify_scale,
 )
 from edgekit.ops._elementwise_cases import binary_cases, every_pair
+from edgekit.ops._int16 import ARITHMETIC_STACK_BYTES, int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weighted import clamp_to_integers
 from edgekit.window import Window
@@ -84,11 +86,19 @@ REF = Kernel(
 )
 
 
+S16 = int16_twin(
+    REF,
+    "ek_mul_s16__ref",
+    without=("first_zero_point", "second_zero_point", "output_zero_point"),
+    extra_stack_bytes=ARITHMETIC_STACK_BYTES,
+)
+
+
 class MulOperator(Operator):
     name = "mul"
     attributes = Mul
     arithmetic = MulArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: Mul, inputs: Sequence[Shape]) -> Shape:
         shape = broadcast_shape(inputs)
@@ -118,7 +128,7 @@ class MulOperator(Operator):
             minimum=arithmetic.minimum,
             maximum=arithmetic.maximum,
         )
-        return values.astype(np.int8)
+        return values.astype(call.output.dtype)
 
     def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
         attributes: Mul = call.node.attributes
@@ -153,6 +163,10 @@ class MulOperator(Operator):
         return can_flatten(call)
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases(), adjust=_finer)
+
+    def _int8_cases(self) -> Iterator[Case]:
         noisy = MulArithmetic(
             zero_points=(-11, 37),
             multiplier=1_395_864_371,
@@ -174,6 +188,11 @@ class MulOperator(Operator):
         yield every_pair("mul", Mul(), extreme, "saturates_both_ends")
         yield every_pair("mul", Mul(), shifted, "shift_to_the_left")
         yield every_pair("mul", Mul(), wrapping, "shift_wraps")
+
+
+def _finer(arithmetic: MulArithmetic) -> MulArithmetic:
+    """Products of int16 have 16 bits more, their output 8."""
+    return dataclasses.replace(arithmetic, shift=max(arithmetic.shift - 8, -31))
 
 
 OPERATOR = MulOperator()

@@ -1,72 +1,133 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A constant border around the rows, columns and channels of a map."""
+"""A border around rows, columns and channels: one value, or the map itself mirrored or repeated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
+from edgekit.arith import round_half_away
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import verify_operands, verify_output_range
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
+from edgekit.ops._moving import MAX_TABLE
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.window import Axis, Window
+
+PadMode = Literal["constant", "reflect", "symmetric", "replicate", "circular"]
+NUMPY_MODES: Mapping[str, Any] = {
+    "reflect": "reflect",
+    "symmetric": "symmetric",
+    "replicate": "edge",
+    "circular": "wrap",
+}
 
 
 @dataclass(frozen=True)
 class Pad:
-    """Elements in front of and behind every dimension; none for the batch."""
+    """Elements in front of and behind every dimension; none for the batch.
+
+    mode: "constant" writes ``value``; "reflect" mirrors without the edge, "symmetric" with it;
+    "replicate" repeats the edge; "circular" goes on at the other side.
+    """
 
     before: tuple[int, ...]
     after: tuple[int, ...]
+    mode: PadMode = "constant"
+    value: float = 0.0
 
 
 @dataclass(frozen=True)
 class PadArithmetic:
-    """The integer of the border, usually the zero point."""
+    """The integer of a constant border, usually the zero point; the other modes do not use it."""
 
     value: int
 
 
-def _pack_ref(call: Call, binding: Binding) -> CStruct:
+def _paddings(call: Call) -> tuple[tuple[int, int], ...]:
+    """(before, after) of rows, columns and channels."""
     attributes: Pad = call.node.attributes
-    input_height, input_width, input_channels = map_size(call.inputs[0].shape)
-    output_height, output_width, output_channels = map_size(call.output.shape)
-    top, left, front = ((0, 0, 0) + attributes.before)[-3:]
+    before, after = ((0, 0, 0) + amounts for amounts in (attributes.before, attributes.after))
+    return tuple(zip(before[-3:], after[-3:], strict=True))
+
+
+def _pack_ref(call: Call, binding: Binding) -> CStruct:
+    _, columns, channels = _paddings(call)
     return CStruct(
         "ek_pad_s8",
         {
-            "input_height": input_height,
-            "input_width": input_width,
-            "input_channels": input_channels,
-            "output_height": output_height,
-            "output_width": output_width,
-            "output_channels": output_channels,
-            "rows_before": top,
-            "columns_before": left,
-            "channels_before": front,
+            "input_width": map_size(call.inputs[0].shape)[1],
+            "input_channels": map_size(call.inputs[0].shape)[2],
+            "output_channels": map_size(call.output.shape)[2],
+            "columns_before": columns[0],
+            "channels_before": channels[0],
             "value": call.node.arithmetic.value,
         },
     )
 
 
+def _pack_mirrored(call: Call, binding: Binding) -> CStruct:
+    mode = NUMPY_MODES[call.node.attributes.mode]
+    sizes = map_size(call.inputs[0].shape)
+    rows, columns, channels = (
+        np.pad(np.arange(size), amounts, mode=mode).astype(np.uint16)
+        for size, amounts in zip(sizes, _paddings(call), strict=True)
+    )
+    return CStruct(
+        "ek_mirror_pad_s8",
+        {
+            "rows": rows,
+            "columns": columns,
+            "channels": channels,
+            "input_width": sizes[1],
+            "input_channels": sizes[2],
+            "output_height": rows.size,
+            "output_width": columns.size,
+            "output_channels": channels.size,
+        },
+    )
+
+
+def _is_constant(call: Call) -> bool:
+    mode: PadMode = call.node.attributes.mode
+    return mode == "constant"
+
+
 REF = Kernel(
     symbol="ek_pad_s8__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_ref,
+    accepts=lambda call: None if _is_constant(call) else "it writes one value",
     instructions=lambda call: 15.0 * call.output.elements,
-    stack_bytes=128,
+    write_behind=BY_ROW,
+    stack_bytes=96,
 )
+MIRROR_REF = Kernel(
+    symbol="ek_mirror_pad_s8__ref",
+    isa="ref",
+    kind="map",
+    pack=_pack_mirrored,
+    accepts=lambda call: "it reads the map only" if _is_constant(call) else None,
+    instructions=lambda call: 12.0 * call.output.elements,
+    stack_bytes=96,
+)
+S16 = int16_twin(REF, "ek_pad_s16__ref")
+S16_MIRRORED = int16_twin(MIRROR_REF, "ek_mirror_pad_s16__ref")
 
 
 class PadOperator(Operator):
     name = "pad"
     attributes = Pad
     arithmetic = PadArithmetic
-    kernels = (REF,)
+    kernels = (REF, MIRROR_REF, S16, S16_MIRRORED)
 
     def output_shape(self, attributes: Pad, inputs: Sequence[Shape]) -> Shape:
         sizes = zip(attributes.before, inputs[0], attributes.after, strict=True)
@@ -83,25 +144,39 @@ class PadOperator(Operator):
                 raise call.fail(f"padding {label} {amounts} must not be negative; use a slice")
         if rank == 4 and (attributes.before[0] or attributes.after[0]):
             raise call.fail("padding of the batch dimension is not supported; remove it")
-        if call.node.arithmetic is not None:
-            value = call.node.arithmetic.value
-            verify_output_range(call, (), value, value)
+        if attributes.mode == "constant":
+            _verify_value(call)
+        else:
+            _verify_reach(call)
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
         return _pad(inputs[0], call.node.attributes, call.node.arithmetic.value)
 
     def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
-        return _pad(inputs[0], call.node.attributes, 0)
+        return _pad(inputs[0], call.node.attributes, call.node.attributes.value)
 
     def quantize(self, call: Call) -> Quantized:
+        """The value saturates where it is outside the range of the map."""
         source = call.inputs[0].quantization
         assert source is not None
-        return Quantized(PadArithmetic(value=source.zero_point))
+        steps = float(round_half_away(call.node.attributes.value / source.scale))
+        return Quantized(PadArithmetic(int(min(max(steps + source.zero_point, -128), 127))))
 
     def output_quantization(self, call: Call) -> Quantization | None:
         return call.inputs[0].quantization
 
+    def window(self, call: Call) -> Window | None:
+        """One pixel and padding; mirrored rows are not at a fixed distance, so they have none."""
+        if not _is_constant(call):
+            return None
+        rows, columns, _ = _paddings(call)
+        return Window(Axis(1, 1, 1, *rows), Axis(1, 1, 1, *columns))
+
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("rows_and_columns", (1, 4, 5, 3), (0, 1, 1, 0), (0, 1, 1, 0), -7)
         yield _case("asymmetric_like_same_stride_2", (1, 6, 6, 4), (0, 0, 0, 0), (0, 1, 1, 0), -128)
         yield _case("channels", (1, 3, 4, 5), (0, 0, 0, 2), (0, 0, 0, 1), 127)
@@ -112,17 +187,57 @@ class PadOperator(Operator):
         yield _case("no_padding", (1, 3, 2, 5), (0, 0, 0, 0), (0, 0, 0, 0), 5)
         yield _case("rank_3", (1, 6, 4), (0, 1, 0), (0, 2, 1), -3)
         yield _case("vector", (1, 10), (0, 3), (0, 2), -128)
+        modes: tuple[PadMode, ...] = ("reflect", "symmetric", "replicate", "circular")
+        for mode in modes:
+            yield _case(f"{mode}_map", (1, 4, 5, 3), (0, 1, 2, 0), (0, 3, 1, 0), 0, mode)
+            yield _case(f"{mode}_channels", (1, 2, 3, 5), (0, 0, 0, 4), (0, 0, 0, 1), 0, mode)
+            yield _case(f"{mode}_rank_3", (1, 6, 3), (0, 5, 0), (0, 2, 2), 0, mode)
+        yield _case("replicate_one_pixel", (1, 1, 1, 3), (0, 2, 0, 0), (0, 1, 4, 0), 0, "replicate")
+        yield _case("symmetric_whole", (1, 3, 2, 1), (0, 3, 2, 0), (0, 3, 2, 0), 0, "symmetric")
 
 
-def _pad(x: Array, attributes: Pad, value: int) -> Array:
+def _verify_value(call: Call) -> None:
+    if math.isnan(call.node.attributes.value):
+        raise call.fail("the padding value is not a number")
+    if call.node.arithmetic is not None:
+        value = call.node.arithmetic.value
+        verify_output_range(call, (), value, value)
+
+
+def _verify_reach(call: Call) -> None:
+    """Mirrored or repeated borders take every element at most once more on each side."""
+    attributes: Pad = call.node.attributes
+    if attributes.mode not in NUMPY_MODES:
+        raise call.fail(f"mode '{attributes.mode}' is not one of {', '.join(NUMPY_MODES)}")
+    edge = 1 if attributes.mode == "reflect" else 0
+    sizes = zip(call.inputs[0].shape, attributes.before, attributes.after, strict=True)
+    for size, before, after in sizes:
+        if size + before + after > MAX_TABLE:
+            raise call.fail(f"a side of {size + before + after} is more than {MAX_TABLE}")
+        if attributes.mode != "replicate" and max(before, after) > size - edge:
+            raise call.fail(
+                f"padding {max(before, after)} of {size} elements; {attributes.mode} reaches "
+                f"{size - edge} at most"
+            )
+
+
+def _pad(x: Array, attributes: Pad, value: float) -> Array:
     amounts = tuple(zip(attributes.before, attributes.after, strict=True))
-    return np.pad(x, amounts, constant_values=value)
+    if attributes.mode == "constant":
+        return np.pad(x, amounts, constant_values=value)
+    padded: Array = np.pad(x, amounts, mode=NUMPY_MODES[attributes.mode])
+    return padded
 
 
 def _case(
-    name: str, shape: Shape, before: tuple[int, ...], after: tuple[int, ...], value: int
+    name: str,
+    shape: Shape,
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+    value: int,
+    mode: PadMode = "constant",
 ) -> Case:
-    attributes = Pad(before, after)
+    attributes = Pad(before, after, mode)
     quantization = Quantization(0.05, value)
     output_shape = OPERATOR.output_shape(attributes, [shape])
     graph = case_graph(

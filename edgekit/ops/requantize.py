@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A change of scale and a clamp, element by element: QUANTIZE int8 to int8, RELU, RELU6, clip."""
+"""A change of scale, type and clamp, element by element: QUANTIZE, RELU, RELU6, clip."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
-from edgekit.ir import Array, Call, Quantization, Shape, Tensor
+from edgekit.ir import Array, Call, DType, Quantization, Shape, Tensor
 from edgekit.kernel import BY_ELEMENT, Binding, CStruct, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import (
     clip_float,
     row_window,
-    verify_operands,
+    verify_one_type,
     verify_output_range,
+    verify_rank,
     verify_scale,
+    verify_types,
 )
+from edgekit.ops._int16 import int16_twin, verify_zero_point
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._weighted import clamp_to_integers
 from edgekit.window import Window
@@ -72,22 +77,38 @@ REF = Kernel(
 )
 
 
+_ZERO_POINTS = ("input_zero_point", "output_zero_point")
+S16 = int16_twin(REF, "ek_requantize_s16__ref", without=_ZERO_POINTS)
+S16_S8 = dataclasses.replace(
+    int16_twin(REF, "ek_requantize_s16_s8__ref", without=_ZERO_POINTS[:1]), write_behind=None
+)
+S8_S16 = dataclasses.replace(
+    int16_twin(REF, "ek_requantize_s8_s16__ref", without=_ZERO_POINTS[1:]), write_behind=None
+)
+
+
 class RequantizeOperator(Operator):
     name = "requantize"
     attributes = Requantize
     arithmetic = RequantizeArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16, S16_S8, S8_S16)
 
     def output_shape(self, attributes: Requantize, inputs: Sequence[Shape]) -> Shape:
         return inputs[0]
 
     def verify(self, call: Call) -> None:
-        verify_operands(call, count=1)
+        if len(call.inputs) != 1 or not call.activations:
+            raise call.fail("it needs one input that is not a constant")
+        source = call.inputs[0]
+        verify_rank(call, source)
         arithmetic: RequantizeArithmetic | None = call.node.arithmetic
         if arithmetic is None:
+            verify_one_type(call)
             return
+        verify_types(call, source.dtype if source.dtype in ("int8", "int16") else "int8")
         verify_scale(call, arithmetic.multiplier, arithmetic.shift)
-        zero_points = (arithmetic.input_zero_point, arithmetic.output_zero_point)
+        verify_zero_point(call, source.dtype, arithmetic.input_zero_point)
+        zero_points = (arithmetic.output_zero_point,)
         verify_output_range(call, zero_points, arithmetic.minimum, arithmetic.maximum)
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
@@ -100,7 +121,7 @@ class RequantizeOperator(Operator):
             minimum=arithmetic.minimum,
             maximum=arithmetic.maximum,
         )
-        return values.astype(np.int8)
+        return values.astype(call.output.dtype)
 
     def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
         attributes: Requantize = call.node.attributes
@@ -127,6 +148,18 @@ class RequantizeOperator(Operator):
         return row_window(call)
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+        narrowing = RequantizeArithmetic(0, -11, 1_395_864_371, -7, -128, 127)
+        yield _mixed_case("int16_to_int8", ("int16", "int8"), narrowing)
+        ties = RequantizeArithmetic(0, 3, 2**30, -7, -100, 127)
+        yield _mixed_case("int16_to_int8_ties", ("int16", "int8"), ties)
+        widening = RequantizeArithmetic(-5, 0, 1_395_864_371, 8, -32768, 32767)
+        yield _mixed_case("int8_to_int16", ("int8", "int16"), widening)
+        exact = RequantizeArithmetic(-128, 0, 2**30, 8, 0, 20000)
+        yield _mixed_case("int8_to_int16_clamped", ("int8", "int16"), exact)
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("identity", (1, 16, 4, 4), RequantizeArithmetic(3, 3, 2**30, 1, -128, 127))
         yield _case(
             "zero_point_shift", (1, 256), RequantizeArithmetic(-128, 127, 2**30, 1, -128, 127)
@@ -170,6 +203,24 @@ def _case(name: str, shape: Shape, arithmetic: RequantizeArithmetic) -> Case:
         name=name,
     )
     return Case(name, graph, ((np.resize(np.arange(-128, 128), shape).astype(np.int8),),))
+
+
+def _mixed_case(name: str, types: tuple[DType, DType], arithmetic: RequantizeArithmetic) -> Case:
+    """Every 16th int16 value and its neighbour, or every int8 value."""
+    shape = (1, 4, 512, 4)
+    source = Quantization(0.05, arithmetic.input_zero_point)
+    result = Quantization(0.05, arithmetic.output_zero_point)
+    graph = case_graph(
+        "requantize",
+        inputs=[Tensor("x", shape, types[0], source)],
+        output=Tensor("y", shape, types[1], result),
+        attributes=Requantize(),
+        arithmetic=arithmetic,
+        name=name,
+    )
+    values = np.arange(-32768, 32768, 16) if types[0] == "int16" else np.arange(-128, 128)
+    x = np.resize(np.concatenate([values, values + 1]), shape).astype(types[0])
+    return Case(name, graph, ((x,),))
 
 
 OPERATOR = RequantizeOperator()

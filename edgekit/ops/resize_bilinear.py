@@ -15,6 +15,8 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MAX_TABLE, verify_map
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 
@@ -87,13 +89,14 @@ REF = Kernel(
     instructions=lambda call: 40.0 * call.output.elements,
     stack_bytes=192,
 )
+S16 = int16_twin(REF, "ek_resize_bilinear_s16__ref")
 
 
 class ResizeBilinearOperator(Operator):
     name = "resize_bilinear"
     attributes = ResizeBilinear
     arithmetic = ResizeBilinearArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: ResizeBilinear, inputs: Sequence[Shape]) -> Shape:
         return (1, attributes.height.size, attributes.width.size, inputs[0][3])
@@ -141,6 +144,10 @@ class ResizeBilinearOperator(Operator):
         return call.inputs[0].quantization
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("twice_half_pixel", (4, 5, 3), (8, 10), half_pixel=True)
         yield _case("align_corners", (4, 5, 3), (7, 13), align_corners=True)
         yield _case("asymmetric", (3, 4, 8), (7, 9))

@@ -10,6 +10,8 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MAX_TABLE, MovingOperator, moving_case, verify_map
 from edgekit.ops._operator import Case
 
@@ -50,12 +52,13 @@ REF = Kernel(
     instructions=lambda call: 5.0 * call.output.elements,
     stack_bytes=96,
 )
+S16 = int16_twin(REF, "ek_resize_nearest_s16__ref")
 
 
 class ResizeNearestOperator(MovingOperator):
     name = "resize_nearest"
     attributes = ResizeNearest
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: ResizeNearest, inputs: Sequence[Shape]) -> Shape:
         return (1, len(attributes.rows), len(attributes.columns), inputs[0][3])
@@ -77,6 +80,10 @@ class ResizeNearestOperator(MovingOperator):
         return x[:, list(attributes.rows)][:, :, list(attributes.columns)]
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         def case(
             name: str,
             shape: tuple[int, int, int],

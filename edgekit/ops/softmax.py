@@ -13,8 +13,16 @@ from edgekit.arith import INT32_MAX, quantize_multiplier, rounding_divide_by_pow
 from edgekit.arith import saturating_rounding_doubling_high_multiply as multiply
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._softmax_fixed_point import exp_on_negative_values, one_over_one_plus
+from edgekit.ops._softmax_int16 import (
+    exponential_table,
+    int16_cases,
+    int16_quotients,
+    reciprocal_table,
+    verify_int16,
+)
 
 OUTPUT_QUANTIZATION = Quantization(1.0 / 256.0, -128)
 SUM_LIMIT = 512 << 19
@@ -32,7 +40,8 @@ class Softmax:
 class SoftmaxArithmetic:
     """A difference to the largest input becomes Q5.26 by ``multiplier`` and a left ``shift``.
 
-    Differences below ``diff_min`` would overflow; their exponential is 0.
+    Differences below ``diff_min`` would overflow; their exponential is 0. int16 (no ``diff_min``):
+    ops/_softmax_int16.py.
     """
 
     multiplier: int
@@ -89,11 +98,37 @@ REF = Kernel(
 )
 
 
+def _pack_int16(call: Call, binding: Binding) -> CStruct:
+    arithmetic: SoftmaxArithmetic = call.node.arithmetic
+    depth = call.inputs[0].shape[-1]
+    return CStruct(
+        "ek_softmax_s16",
+        {
+            "exponentials": exponential_table(),
+            "reciprocals": reciprocal_table(),
+            "rows": call.inputs[0].elements // depth,
+            "depth": depth,
+            "multiplier": arithmetic.multiplier,
+            "shift": arithmetic.shift,
+        },
+    )
+
+
+S16 = Kernel(
+    symbol="ek_softmax_s16__ref",
+    isa="ref",
+    kind="map",
+    pack=_pack_int16,
+    instructions=lambda call: 100.0 * call.output.elements,
+    stack_bytes=192,
+)
+
+
 class SoftmaxOperator(Operator):
     name = "softmax"
     attributes = Softmax
     arithmetic = SoftmaxArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: Softmax, inputs: Sequence[Shape]) -> Shape:
         return inputs[0]
@@ -104,7 +139,11 @@ class SoftmaxOperator(Operator):
             raise call.fail(f"beta {beta} must be a number above 0")
         if not call.inputs[0].shape:
             raise call.fail("the input has no axis")
+        verify_one_type(call)
         if (arithmetic := call.node.arithmetic) is None:
+            return
+        if call.output.dtype == "int16":
+            verify_int16(call, arithmetic.multiplier, arithmetic.shift)
             return
         if call.output.quantization != OUTPUT_QUANTIZATION:
             raise call.fail("the output must have scale 1/256 and zero point -128")
@@ -115,7 +154,11 @@ class SoftmaxOperator(Operator):
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
         rows = inputs[0].reshape(-1, inputs[0].shape[-1]).astype(np.int64)
-        quotients = _quotients(rows, call.node.arithmetic)
+        arithmetic: SoftmaxArithmetic = call.node.arithmetic
+        if call.output.dtype == "int16":
+            wide = int16_quotients(rows, arithmetic.multiplier, arithmetic.shift)
+            return wide.astype(np.int16).reshape(call.output.shape)
+        quotients = _quotients(rows, arithmetic)
         return np.clip(quotients, -128, 127).astype(np.int8).reshape(call.output.shape)
 
     def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
@@ -150,6 +193,7 @@ class SoftmaxOperator(Operator):
         yield _case("sum_below_512", (1, 511), 0.1, inputs=((equal,),))
         yield _case("sum_of_512_gives_the_minimum", (1, 512), 0.1)
         yield _case("sum_above_4096_does_not_wrap", (1, 5000), 0.001)
+        yield from int16_cases(Softmax, SoftmaxArithmetic)
 
 
 def _row(*values: int) -> Array:

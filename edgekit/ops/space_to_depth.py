@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_depth
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MovingOperator, moving_case, verify_map
 from edgekit.ops._operator import Case
 from edgekit.window import Axis, Window
@@ -27,12 +29,13 @@ REF = Kernel(
     write_behind=BY_ROW,
     stack_bytes=128,
 )
+S16 = int16_twin(REF, "ek_space_to_depth_s16__ref")
 
 
 class SpaceToDepthOperator(MovingOperator):
     name = "space_to_depth"
     attributes = Blocks
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: Blocks, inputs: Sequence[Shape]) -> Shape:
         _, height, width, channels = inputs[0]
@@ -54,6 +57,10 @@ class SpaceToDepthOperator(MovingOperator):
         return Window(Axis(b, b), Axis(b, b))
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         orders: tuple[BlockOrder, ...] = ("block_major", "channel_major")
         for order in orders:
             yield moving_case(OPERATOR, f"{order}_2", (6, 8, 3), Blocks(2, order))

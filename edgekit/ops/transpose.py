@@ -11,7 +11,9 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import Binding, CStruct, Kernel
-from edgekit.ops._elementwise import MAX_RANK, verify_rank
+from edgekit.ops._elementwise import MAX_RANK, verify_one_type, verify_rank
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 
 
@@ -51,11 +53,14 @@ REF = Kernel(
 )
 
 
+S16 = int16_twin(REF, "ek_transpose_s16__ref")
+
+
 class TransposeOperator(Operator):
     name = "transpose"
     attributes = Transpose
     arithmetic = TransposeArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: Transpose, inputs: Sequence[Shape]) -> Shape:
         return tuple(inputs[0][axis] for axis in attributes.permutation)
@@ -67,11 +72,9 @@ class TransposeOperator(Operator):
         permutation: tuple[int, ...] = call.node.attributes.permutation
         if sorted(permutation) != list(range(rank)):
             raise call.fail(f"{permutation} is not a permutation of the {rank} dimensions")
-        expected = "float32" if call.node.arithmetic is None else "int8"
+        verify_one_type(call)
         for tensor in (call.inputs[0], call.output):
             verify_rank(call, tensor)
-            if tensor.dtype != expected:
-                raise call.fail(f"tensor '{tensor.name}' is {tensor.dtype}; it must be {expected}")
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
         return np.ascontiguousarray(inputs[0].transpose(call.node.attributes.permutation))
@@ -86,6 +89,10 @@ class TransposeOperator(Operator):
         return call.inputs[0].quantization
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("nhwc_to_nchw", (1, 4, 5, 3), (0, 3, 1, 2))
         yield _case("nchw_to_nhwc", (1, 3, 4, 5), (0, 2, 3, 1))
         yield _case("rows_with_columns", (1, 4, 5, 3), (0, 2, 1, 3))

@@ -175,11 +175,12 @@ def _aligned_bytes(size: int) -> Array:
     return raw[start : start + size]
 
 
-def unpack_buffer(entry: BufferEntry, memory: Array, shape: tuple[int, ...]) -> Array:
-    """The array of ``shape`` that lies in the bytes of a layer's output buffer."""
+def unpack_buffer(entry: BufferEntry, memory: Array, like: Array) -> Array:
+    """The array of the shape and type of ``like`` in the bytes of a layer's output buffer."""
+    shape = like.shape
     kind, *fields = entry.layout.split(":")
     if kind == "nhwc":
-        return memory.reshape(shape)
+        return memory.view(like.dtype).reshape(shape)
     pad_left, channel_stride = (int(field) for field in fields)
     layout = Layout("row_planar", pad_left, channel_stride)
     _, height, width, channels = shape

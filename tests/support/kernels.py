@@ -44,6 +44,11 @@ def invocations(operator: Operator, kernel: Kernel, call: Call) -> Iterator[Invo
         yield Invocation(operator, kernel, call, Binding(inputs, flat=True))
 
 
+def as_bytes(array: Array) -> Array:
+    """The memory of an array, as int8."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.int8)
+
+
 class GuardedBytes:
     """Bytes between two guards; all of it starts as noise, and the bytes are 4-byte aligned."""
 
@@ -57,7 +62,7 @@ class GuardedBytes:
         return self._memory[self._inside]
 
     def set(self, data: Array) -> None:
-        self.data[:] = data.ravel()
+        self.data[:] = as_bytes(data)
         self._original[self._inside] = self.data
 
     def pointer(self, ffi: Any, offset: int = 0) -> Any:
@@ -99,7 +104,8 @@ class KernelRun:
             self._filled(layout.to_memory(values, zero_point=zero_point(tensor)))
             for tensor, layout, values in zip(self._tensors, self._layouts, self._maps, strict=True)
         ]
-        shape = self._random.integers(-128, 128, call.output.shape).astype(np.int8)
+        noise = self._random.integers(-128, 128, call.output.shape)
+        shape = noise.astype(call.output.dtype)
         self._output_shape = self._view(shape).shape
         self._output = self._filled(self._output_memory(self._view(shape)))
         self._scratch = GuardedBytes(kernel.scratch_bytes(call, binding), self._random)
@@ -126,7 +132,7 @@ class KernelRun:
         return [NHWC if tensor.is_constant else next(bound) for tensor in self._tensors]
 
     def _filled(self, data: Array) -> GuardedBytes:
-        buffer = GuardedBytes(data.size, self._random)
+        buffer = GuardedBytes(data.nbytes, self._random)
         buffer.set(data)
         return buffer
 
@@ -136,7 +142,8 @@ class KernelRun:
 
     def _output_map(self) -> Array:
         height, width, channels = self._output_shape
-        rows = self._output.data.reshape(height, -1)
+        dtype = np.dtype(self._invocation.call.output.dtype)
+        rows = self._output.data.view(dtype).reshape(height, -1)
         layout = self._invocation.binding.output
         return layout.from_memory(rows, width=width, channels=channels).copy()
 
@@ -160,7 +167,7 @@ class KernelRun:
                 arguments = self._arguments(pointers, offset)
                 self._function(*arguments, columns, self._scratch_pointer())
                 expected[row, begin:end] = self._output_map()[row, begin:end]
-                assert np.array_equal(self._output_memory(expected).ravel(), self._output.data), (
+                assert np.array_equal(as_bytes(self._output_memory(expected)), self._output.data), (
                     f"row {row}: bytes outside columns [{begin}, {end}) were written"
                 )
 

@@ -48,7 +48,9 @@ def quantized(call: Call) -> QGraph:
     return case_graph(
         call.node.op,
         inputs=inputs,
-        output=dataclasses.replace(call.output, dtype="int8"),
+        output=dataclasses.replace(
+            call.output, dtype="int32" if operator.returns_indices else "int8"
+        ),
         attributes=call.node.attributes,
         arithmetic=result.arithmetic,
         name="random",

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgekit.ir import Shape
+from support.tflite_cases_elementwise import elementwise_cases
+from support.tflite_cases_movement import movement_cases
+from support.tflite_cases_spatial import spatial_cases
 from support.tflite_writer import ModelSpec, OperatorSpec, TensorSpec, constant_spec
 
 SAME, VALID = 0, 1
@@ -241,6 +244,9 @@ def cases() -> dict[str, ModelSpec]:
         *_elementwise(),
         *_moved(),
         *_reduced(),
+        *elementwise_cases(),
+        *movement_cases(),
+        *spatial_cases(),
     ):
         assert name not in found
         found[name] = model
@@ -260,6 +266,20 @@ def _convolved() -> Iterator[tuple[str, ModelSpec]]:
             yield f"conv_{name}", convolution("CONV_2D", **small, **options)
             depthwise = {**small, "outputs": 3}
             yield f"depthwise_{name}", convolution("DEPTHWISE_CONV_2D", **depthwise, **options)
+    wide: Any = {**small, "dilation": (9, 8)}
+    yield "conv_dilation_wider_than_map", convolution("CONV_2D", **wide)
+    yield (
+        "depthwise_dilation_wider_than_map",
+        convolution("DEPTHWISE_CONV_2D", **{**wide, "outputs": 6}),
+    )
+    yield (
+        "conv_sequence_on_h_kernel_as_long",
+        convolution("CONV_2D", input_shape=(90, 1, 3), kernel=(90, 1), outputs=4, padding=VALID),
+    )
+    yield (
+        "conv_sequence_on_h_same",
+        convolution("CONV_2D", input_shape=(90, 1, 3), kernel=(80, 1), outputs=4, stride=(2, 1)),
+    )
     yield "conv_pointwise", convolution("CONV_2D", **{**small, "kernel": (1, 1)})
     yield "conv_per_tensor", convolution("CONV_2D", **small, per_channel=False)
     yield "conv_kernel_wider_than_map", convolution("CONV_2D", **{**small, "kernel": (9, 1)})
@@ -313,6 +333,9 @@ def _pooled() -> Iterator[tuple[str, ModelSpec]]:
             yield f"{label}_pool_{activation}", pooling(name, **common, activation=code)
         yield f"{label}_pool_same", pooling(name, **common, padding=SAME)
         yield f"{label}_pool_low_zero_point", pooling(name, **common, zero_point=-128)
+        strided: Any = {"input_shape": (7, 6, 3), "kernel": (1, 1), "stride": (2, 3)}
+        yield f"{label}_pool_strided_1x1", pooling(name, **strided)
+        yield f"{label}_pool_strided_1x1_same", pooling(name, **strided, padding=SAME)
         whole: Any = {"input_shape": (5, 5, 4), "kernel": (5, 5), "stride": (5, 5)}
         yield f"{label}_pool_whole_map", pooling(name, **whole)
         ties: Any = {"input_shape": (8, 16, 5), "kernel": (1, 2), "stride": (1, 1)}

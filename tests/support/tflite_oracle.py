@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The judge of imported TFLite models: tflite-runtime's reference kernels, at the int8 boundary."""
+"""The judge of imported TFLite models: tflite-runtime's reference kernels, at the integer boundary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from edgekit.arith import round_half_away
 from edgekit.converters.from_tflite import import_tflite
 from edgekit.interpret import interpret
-from edgekit.ir import Array, QGraph, Quantization
+from edgekit.ir import INTEGER_RANGE, Array, QGraph, Quantization, Tensor
 from support.tflite_writer import ModelSpec, write_tflite
 
 
@@ -26,16 +26,15 @@ def built(model: ModelSpec, folder: Path) -> tuple[bytes, QGraph]:
 
 
 class Oracle:
-    """BUILTIN_REF over the bytes of a file."""
+    """BUILTIN_REF over the bytes of a file; a few operators exist in another resolver only."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, resolver: str = "BUILTIN_REF") -> None:
         runtime = pytest.importorskip(
             "tflite_runtime.interpreter",
             reason="tflite-runtime is not installed; run: pip install 'edgekit[oracle]'",
         )
-        resolver = runtime.OpResolverType.BUILTIN_REF
         self._interpreter: Any = runtime.Interpreter(
-            model_content=data, experimental_op_resolver_type=resolver
+            model_content=data, experimental_op_resolver_type=runtime.OpResolverType[resolver]
         )
         self._interpreter.allocate_tensors()
 
@@ -49,8 +48,8 @@ class Oracle:
         interpreter.invoke()
         results = []
         for detail, port in zip(interpreter.get_output_details(), graph.outputs, strict=True):
-            quantization = graph.tensors[port.tensor].quantization
-            results.append(_inner(interpreter.get_tensor(detail["index"]), quantization))
+            result = interpreter.get_tensor(detail["index"])
+            results.append(_inner(result, graph.tensors[port.tensor]))
         return tuple(results)
 
 
@@ -61,15 +60,16 @@ def _outer(array: Array, dtype: Any, quantization: Quantization | None) -> Array
         return (array.astype(np.float32) - np.float32(quantization.zero_point)) * scale
     if dtype == np.uint8:
         return array.view(np.uint8) ^ np.uint8(0x80)
-    assert dtype == np.int8
+    assert dtype == array.dtype
     return array
 
 
-def _inner(array: Array, quantization: Quantization | None) -> Array:
-    assert quantization is not None
+def _inner(array: Array, tensor: Tensor) -> Array:
     if array.dtype == np.float32:
+        quantization = tensor.quantization
+        assert quantization is not None
         steps = round_half_away(array.astype(np.float64) / quantization.scale)
-        return (steps + quantization.zero_point).astype(np.int8)
+        return (steps + quantization.zero_point).astype(tensor.dtype)
     if array.dtype == np.uint8:
         return (array ^ np.uint8(0x80)).view(np.int8)
     return array
@@ -78,12 +78,22 @@ def _inner(array: Array, quantization: Quantization | None) -> Array:
 def seeded_inputs(graph: QGraph, *, samples: int, seed: int = 0) -> list[tuple[Array, ...]]:
     """Uniform integers, and both extremes."""
     random = np.random.default_rng(seed)
-    shapes = [graph.tensors[port.tensor].shape for port in graph.inputs]
+    tensors = [graph.tensors[port.tensor] for port in graph.inputs]
+    ranges = [INTEGER_RANGE[tensor.dtype] for tensor in tensors]
     noise = [
-        tuple(random.integers(-128, 128, shape).astype(np.int8) for shape in shapes)
+        tuple(
+            random.integers(low, high + 1, tensor.shape).astype(tensor.dtype)
+            for tensor, (low, high) in zip(tensors, ranges, strict=True)
+        )
         for _ in range(samples - 2)
     ]
-    extremes = [tuple(np.full(shape, end, np.int8) for shape in shapes) for end in (-128, 127)]
+    extremes = [
+        tuple(
+            np.full(tensor.shape, ends[side], tensor.dtype)
+            for tensor, ends in zip(tensors, ranges, strict=True)
+        )
+        for side in (0, 1)
+    ]
     return noise + extremes
 
 

@@ -18,6 +18,22 @@ from edgekit.ir import Array
 
 OPTION_KINDS: Mapping[str, str] = {
     "ADD": "AddOptions",
+    "ARG_MAX": "ArgMaxOptions",
+    "ARG_MIN": "ArgMinOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
+    "CONCATENATION": "ConcatenationOptions",
+    "GATHER": "GatherOptions",
+    "PACK": "PackOptions",
+    "REDUCE_MAX": "ReducerOptions",
+    "SHAPE": "ShapeOptions",
+    "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "SUB": "SubOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
+    "GELU": "GeluOptions",
+    "SUM": "ReducerOptions",
+    "UNPACK": "UnpackOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
@@ -26,6 +42,12 @@ OPTION_KINDS: Mapping[str, str] = {
     "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
     "SOFTMAX": "SoftmaxOptions",
+    "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "MIRROR_PAD": "MirrorPadOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
 }
 DTYPE_TYPES: Mapping[str, str] = {
     "float32": "FLOAT32",
@@ -35,7 +57,15 @@ DTYPE_TYPES: Mapping[str, str] = {
     "int32": "INT32",
     "int64": "INT64",
 }
-VERSIONS: Mapping[str, int] = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}
+VERSIONS: Mapping[str, int] = {
+    "BROADCAST_TO": 2,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "RESIZE_BILINEAR": 3,
+    "RESIZE_NEAREST_NEIGHBOR": 3,
+    "TRANSPOSE_CONV": 3,
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Index of the greatest (or least) element along one axis, the first of equal ones, as int32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.ir import Array, Call, Quantization, Shape, Tensor
+from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops._elementwise import verify_rank
+from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+
+
+@dataclass(frozen=True)
+class Argmax:
+    """The axis, counted from the front, that the output loses; ``of_least`` makes it an argmin."""
+
+    axis: int
+    of_least: bool = False
+
+
+@dataclass(frozen=True)
+class ArgmaxArithmetic:
+    """Nothing: the order of integers is that of the real values."""
+
+
+def _pack_ref(call: Call, binding: Binding) -> CStruct:
+    attributes: Argmax = call.node.attributes
+    shape = call.inputs[0].shape
+    return CStruct(
+        "ek_argmax_s8",
+        {
+            "outer": math.prod(shape[: attributes.axis]),
+            "count": shape[attributes.axis],
+            "inner": math.prod(shape[attributes.axis + 1 :]),
+            "sign": -1 if attributes.of_least else 1,
+        },
+    )
+
+
+REF = Kernel(
+    symbol="ek_argmax_s8__ref",
+    isa="ref",
+    kind="map",
+    pack=_pack_ref,
+    instructions=lambda call: 6.0 * call.inputs[0].elements,
+    stack_bytes=96,
+)
+
+
+class ArgmaxOperator(Operator):
+    name = "argmax"
+    attributes = Argmax
+    arithmetic = ArgmaxArithmetic
+    kernels = (REF,)
+    returns_indices = True
+
+    def output_shape(self, attributes: Argmax, inputs: Sequence[Shape]) -> Shape:
+        return inputs[0][: attributes.axis] + inputs[0][attributes.axis + 1 :]
+
+    def verify(self, call: Call) -> None:
+        if len(call.inputs) != 1 or not call.activations:
+            raise call.fail("it needs one input that is not a constant")
+        x = call.inputs[0]
+        verify_rank(call, x)
+        if not 0 <= call.node.attributes.axis < len(x.shape):
+            raise call.fail(f"axis {call.node.attributes.axis} is outside rank {len(x.shape)}")
+        expected = "float32" if call.node.arithmetic is None else "int8"
+        if x.dtype != expected:
+            raise call.fail(f"tensor '{x.name}' is {x.dtype}; it must be {expected}")
+        if call.output.dtype != "int32":
+            raise call.fail(f"tensor '{call.output.name}' is {call.output.dtype}, not int32")
+
+    def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
+        attributes: Argmax = call.node.attributes
+        find = np.argmin if attributes.of_least else np.argmax
+        return np.asarray(find(inputs[0], axis=attributes.axis)).astype(np.int32)
+
+    def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
+        return self.evaluate(call, inputs)
+
+    def quantize(self, call: Call) -> Quantized:
+        return Quantized(ArgmaxArithmetic())
+
+    def cases(self) -> Iterator[Case]:
+        yield _case("classes", (1, 10), Argmax(1))
+        yield _case("channels", (1, 4, 5, 7), Argmax(3))
+        yield _case("rows", (1, 4, 5, 7), Argmax(1))
+        yield _case("columns", (1, 4, 5, 7), Argmax(2))
+        yield _case("batch", (1, 4, 5, 7), Argmax(0))
+        yield _case("least_of_classes", (1, 10), Argmax(1, of_least=True))
+        yield _case("least_of_columns", (1, 4, 5, 7), Argmax(2, of_least=True))
+        yield _case("one_element", (1, 1, 1, 1), Argmax(3))
+        yield _case("rank_3", (1, 9, 4), Argmax(1))
+        yield _case("rank_1", (9,), Argmax(0))
+        yield _case("last_of_many", (1, 300), Argmax(1))
+        tie = np.array([[-3, 7, 7, -128, 7, -128]], np.int8)
+        yield _case("first_of_equal", (1, 6), Argmax(1), inputs=((tie,),))
+        yield _case("first_of_equal_least", (1, 6), Argmax(1, of_least=True), inputs=((tie,),))
+
+
+def _case(
+    name: str, shape: Shape, attributes: Argmax, *, inputs: tuple[tuple[Array, ...], ...] = ()
+) -> Case:
+    rising = np.resize(np.arange(-128, 128), shape).astype(np.int8)
+    graph = case_graph(
+        "argmax",
+        inputs=[Tensor("x", shape, "int8", Quantization(0.05, -3))],
+        output=Tensor("y", OPERATOR.output_shape(attributes, [shape]), "int32"),
+        attributes=attributes,
+        arithmetic=ArgmaxArithmetic(),
+        name=name,
+    )
+    return Case(name, graph, (*inputs, (rising,), (-1 - rising,)))
+
+
+OPERATOR = ArgmaxOperator()

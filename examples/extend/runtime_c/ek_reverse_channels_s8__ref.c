@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_reverse_channels_s8.h"
+
+void ek_reverse_channels_s8__ref(const void *layer_, const void *const *rows, void *output,
+                                 ek_columns columns, void *scratch) {
+  const ek_reverse_channels_s8 *layer = layer_;
+  const int8_t *in = rows[0];
+  int8_t *out = output;
+  (void)scratch;
+  for (int32_t column = columns.begin; column < columns.end; column++) {
+    for (int32_t channel = 0; channel < layer->channels; channel++) {
+      out[column * layer->channels + channel] =
+          in[column * layer->channels + layer->channels - 1 - channel];
+    }
+  }
+}

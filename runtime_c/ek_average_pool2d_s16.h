@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Average pooling of int16 NHWC rows; input and output share scale and zero point. */
+#ifndef EK_AVERAGE_POOL2D_S16_H
+#define EK_AVERAGE_POOL2D_S16_H
+
+#include "ek_kernel.h"
+
+/* output = clamp(sum of the taps / number of taps), halves away from zero. Every window has a tap
+ * inside the map. */
+typedef struct {
+  int32_t input_width;
+  int32_t channels;
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_width;
+  int32_t dilation_width;
+  int32_t pad_left;
+  int32_t count_padding; /* 1: all taps count, padding as zero_point; 0: only taps inside the map */
+  int32_t zero_point;
+  int32_t minimum;
+  int32_t maximum;
+} ek_average_pool2d_s16;
+
+/* rows: kernel_height pointers to [input_width][channels], NULL for padding.
+ * output: [output width][channels]. No scratch. */
+void ek_average_pool2d_s16__ref(const void *layer, const void *const *rows, void *output,
+                                ek_columns columns, void *scratch);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Max pooling of int16 NHWC rows; input and output share scale and zero point. */
+#ifndef EK_MAX_POOL2D_S16_H
+#define EK_MAX_POOL2D_S16_H
+
+#include "ek_kernel.h"
+
+/* output = clamp(largest tap inside the map). Every window has a tap inside the map. */
+typedef struct {
+  int32_t input_width;
+  int32_t channels;
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_width;
+  int32_t dilation_width;
+  int32_t pad_left;
+  int32_t minimum;
+  int32_t maximum;
+} ek_max_pool2d_s16;
+
+/* rows: kernel_height pointers to [input_width][channels], NULL for padding.
+ * output: [output width][channels]. No scratch. */
+void ek_max_pool2d_s16__ref(const void *layer, const void *const *rows, void *output,
+                            ek_columns columns, void *scratch);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Element-wise maximum of two int16 operands that broadcast. */
+#ifndef EK_MAXIMUM_S16_H
+#define EK_MAXIMUM_S16_H
+
+#include "ek_kernel.h"
+
+/* output = saturate(maximum(scale_first(a), scale_second(b)))
+ * Strides are in elements; 0 repeats the operand. Multipliers are in [0,
+ * 2^31), shifts in [-31, 30] (> 0 is to the left). */
+typedef struct {
+  int32_t channels;
+  int32_t first_column_stride;
+  int32_t first_channel_stride;
+  int32_t second_column_stride;
+  int32_t second_channel_stride;
+  int32_t first_multiplier;
+  int32_t first_shift;
+  int32_t second_multiplier;
+  int32_t second_shift;
+} ek_maximum_s16;
+
+/* rows: the first and the second operand, constants included.
+ * output: [output width][channels]; it may be the row of an operand of the same shape. No scratch.
+ */
+void ek_maximum_s16__ref(const void *layer, const void *const *rows, void *output,
+                         ek_columns columns, void *scratch);
+
+#endif

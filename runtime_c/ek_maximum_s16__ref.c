@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_maximum_s16.h"
+#include "ek_requantize.h"
+
+static int16_t larger(const ek_maximum_s16 *layer, int32_t a, int32_t b) {
+  const int32_t first = ek_scale(a, layer->first_multiplier, layer->first_shift);
+  const int32_t second = ek_scale(b, layer->second_multiplier, layer->second_shift);
+  const int32_t chosen = first > second ? first : second;
+  return (int16_t)ek_clamp(chosen, -32768, 32767);
+}
+
+void ek_maximum_s16__ref(const void *layer_, const void *const *rows, void *output,
+                         ek_columns columns, void *scratch) {
+  const ek_maximum_s16 *layer = layer_;
+  (void)scratch;
+  for (int32_t column = columns.begin; column < columns.end; column++) {
+    const int16_t *first = (const int16_t *)rows[0] + column * layer->first_column_stride;
+    const int16_t *second = (const int16_t *)rows[1] + column * layer->second_column_stride;
+    int16_t *out = (int16_t *)output + column * layer->channels;
+    for (int32_t c = 0; c < layer->channels; c++) {
+      out[c] = larger(layer, first[c * layer->first_channel_stride],
+                      second[c * layer->second_channel_stride]);
+    }
+  }
+}

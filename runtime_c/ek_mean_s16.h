@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mean over adjacent axes of an int16 map. */
+#ifndef EK_MEAN_S16_H
+#define EK_MEAN_S16_H
+
+#include "ek_kernel.h"
+
+/* output[o][i] = clamp(scale(sum over n of x[o][n][i])),
+ * clamped to int16; the scale contains 1 / count. */
+typedef struct {
+  int32_t outer;
+  int32_t count; /* elements per mean, below 2^16 */
+  int32_t inner;
+  int32_t multiplier; /* [0, 2^31) */
+  int32_t shift;      /* -31 to 30, > 0 is to the left */
+} ek_mean_s16;
+
+/* inputs: one pointer, to [outer][count][inner]. output: [outer][inner]. No scratch. */
+void ek_mean_s16__ref(const void *layer, const void *const *inputs, void *output, void *scratch);
+
+#endif

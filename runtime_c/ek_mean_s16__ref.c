@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_mean_s16.h"
+#include "ek_requantize.h"
+
+void ek_mean_s16__ref(const void *layer_, const void *const *inputs, void *output, void *scratch) {
+  const ek_mean_s16 *layer = layer_;
+  int16_t *out = output;
+  (void)scratch;
+  for (int32_t o = 0; o < layer->outer; o++) {
+    const int16_t *in = (const int16_t *)inputs[0] + o * layer->count * layer->inner;
+    for (int32_t i = 0; i < layer->inner; i++) {
+      int32_t sum = 0;
+      for (int32_t n = 0; n < layer->count; n++) {
+        sum += in[n * layer->inner + i];
+      }
+      const int32_t mean = ek_scale(sum, layer->multiplier, layer->shift);
+      out[o * layer->inner + i] = (int16_t)ek_clamp(mean, -32768, 32767);
+    }
+  }
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_mul_s16.h"
+#include "ek_requantize.h"
+
+static int16_t mul(const ek_mul_s16 *layer, int32_t a, int32_t b) {
+  const int32_t product = a * b;
+  const int32_t scaled = ek_scale(product, layer->multiplier, layer->shift);
+  return (int16_t)ek_clamp(scaled, layer->minimum, layer->maximum);
+}
+
+void ek_mul_s16__ref(const void *layer_, const void *const *rows, void *output, ek_columns columns,
+                     void *scratch) {
+  const ek_mul_s16 *layer = layer_;
+  (void)scratch;
+  for (int32_t column = columns.begin; column < columns.end; column++) {
+    const int16_t *first = (const int16_t *)rows[0] + column * layer->first_column_stride;
+    const int16_t *second = (const int16_t *)rows[1] + column * layer->second_column_stride;
+    int16_t *out = (int16_t *)output + column * layer->channels;
+    for (int32_t c = 0; c < layer->channels; c++) {
+      out[c] = mul(layer, first[c * layer->first_channel_stride],
+                   second[c * layer->second_channel_stride]);
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A constant border around the rows, columns and channels of an int16 map, row by row. */
+#ifndef EK_PAD_S16_H
+#define EK_PAD_S16_H
+
+#include "ek_kernel.h"
+
+/* output[x][c] = row[x - columns_before][c - channels_before], or value outside */
+typedef struct {
+  int32_t input_width;
+  int32_t input_channels;
+  int32_t output_channels;
+  int32_t columns_before;
+  int32_t channels_before;
+  int32_t value; /* int16 */
+} ek_pad_s16;
+
+/* rows: one pointer to [input_width][input_channels], NULL for a row of the border.
+ * output: [output width][output_channels]. No scratch. */
+void ek_pad_s16__ref(const void *layer, const void *const *rows, void *output, ek_columns columns,
+                     void *scratch);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocks of pixels of int16 NHWC rows become channels. */
+#ifndef EK_SPACE_TO_DEPTH_S16_H
+#define EK_SPACE_TO_DEPTH_S16_H
+
+#include "ek_kernel.h"
+
+/* output[y][x][(i * block + j) * place_stride + c * channel_stride] =
+ *   input[y * block + i][x * block + j][c] */
+typedef struct {
+  int32_t block;
+  int32_t channels; /* of the input; the output has block * block as many */
+  int32_t place_stride;
+  int32_t channel_stride;
+} ek_space_to_depth_s16;
+
+/* rows: block pointers to [output width * block][channels]; never NULL.
+ * output: [output width][block * block * channels]. No scratch. */
+void ek_space_to_depth_s16__ref(const void *layer, const void *const *rows, void *output,
+                                ek_columns columns, void *scratch);
+
+#endif

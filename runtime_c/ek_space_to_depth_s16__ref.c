@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_space_to_depth_s16.h"
+
+static void gather_block(const ek_space_to_depth_s16 *layer, const void *const *rows,
+                         int32_t column, int16_t *out) {
+  for (int32_t i = 0; i < layer->block; i++) {
+    for (int32_t j = 0; j < layer->block; j++) {
+      const int16_t *in = (const int16_t *)rows[i] + (column * layer->block + j) * layer->channels;
+      const int32_t place = (i * layer->block + j) * layer->place_stride;
+      for (int32_t c = 0; c < layer->channels; c++) {
+        out[place + c * layer->channel_stride] = in[c];
+      }
+    }
+  }
+}
+
+void ek_space_to_depth_s16__ref(const void *layer_, const void *const *rows, void *output,
+                                ek_columns columns, void *scratch) {
+  const ek_space_to_depth_s16 *layer = layer_;
+  const int32_t deep = layer->block * layer->block * layer->channels;
+  (void)scratch;
+  for (int32_t column = columns.begin; column < columns.end; column++) {
+    gather_block(layer, rows, column, (int16_t *)output + column * deep);
+  }
+}

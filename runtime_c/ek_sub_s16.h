@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Element-wise difference of two int16 operands that broadcast. */
+#ifndef EK_SUB_S16_H
+#define EK_SUB_S16_H
+
+#include "ek_kernel.h"
+
+/* output = clamp(scale_output(scale_first(a << left_shift) -
+ *                             scale_second(b << left_shift)))
+ * Strides are in elements; 0 repeats the operand. Multipliers are in [0, 2^31), the operands'
+ * shifts in [-31, 0], output_shift in [-31, 30] (> 0 is to the left), left_shift in [0, 15]. */
+typedef struct {
+  int32_t channels;
+  int32_t first_column_stride;
+  int32_t first_channel_stride;
+  int32_t second_column_stride;
+  int32_t second_channel_stride;
+  int32_t left_shift;
+  int32_t first_multiplier;
+  int32_t first_shift;
+  int32_t second_multiplier;
+  int32_t second_shift;
+  int32_t output_multiplier;
+  int32_t output_shift;
+  int32_t minimum;
+  int32_t maximum;
+} ek_sub_s16;
+
+/* rows: the first and the second operand, constants included.
+ * output: [output width][channels]; it may be the row of an operand of the same shape. No scratch.
+ */
+void ek_sub_s16__ref(const void *layer, const void *const *rows, void *output, ek_columns columns,
+                     void *scratch);
+
+#endif

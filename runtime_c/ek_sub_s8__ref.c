@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_requantize.h"
+#include "ek_sub_s8.h"
+
+static int8_t subtract(const ek_sub_s8 *layer, int32_t a, int32_t b) {
+  const int32_t first = (a - layer->first_zero_point) * ((int32_t)1 << layer->left_shift);
+  const int32_t second = (b - layer->second_zero_point) * ((int32_t)1 << layer->left_shift);
+  const int32_t difference = ek_scale(first, layer->first_multiplier, layer->first_shift) -
+                             ek_scale(second, layer->second_multiplier, layer->second_shift);
+  const int32_t scaled = ek_scale(difference, layer->output_multiplier, layer->output_shift);
+  const int32_t zero_point = layer->output_zero_point;
+  return (int8_t)(ek_clamp(scaled, layer->minimum - zero_point, layer->maximum - zero_point) +
+                  zero_point);
+}
+
+void ek_sub_s8__ref(const void *layer_, const void *const *rows, void *output, ek_columns columns,
+                    void *scratch) {
+  const ek_sub_s8 *layer = layer_;
+  (void)scratch;
+  for (int32_t column = columns.begin; column < columns.end; column++) {
+    const int8_t *first = (const int8_t *)rows[0] + column * layer->first_column_stride;
+    const int8_t *second = (const int8_t *)rows[1] + column * layer->second_column_stride;
+    int8_t *out = (int8_t *)output + column * layer->channels;
+    for (int32_t c = 0; c < layer->channels; c++) {
+      out[c] = subtract(layer, first[c * layer->first_channel_stride],
+                        second[c * layer->second_channel_stride]);
+    }
+  }
+}

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants of .pt2 archives: JSON fields of the exported graph, weights, and members of the zip."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from fuzz import values
+
+Members = dict[str, bytes]
+
+
+def small_modules() -> list[tuple[Any, tuple[Any, ...]]]:
+    """Modules with their inputs: between them most of the mapped operators."""
+    import torch
+    from torch import nn
+
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> tuple[Any, ...]:
+        return (torch.randn(shape, generator=generator),)
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False)
+            self.norm = nn.BatchNorm2d(4)
+            self.second = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+            self.head = nn.Linear(4, 5)
+
+        def forward(self, x: Any) -> Any:
+            x = torch.relu(self.norm(self.first(x)))
+            x = x + self.second(x) * 0.5
+            return torch.softmax(self.head(x.mean((2, 3))), dim=1)
+
+    class Shapes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scale", torch.linspace(0.5, 1.5, 6).reshape(1, 6, 1, 1))
+
+        def forward(self, x: Any) -> Any:
+            y = nn.functional.pad(x * self.scale, (1, 0, 0, 1))
+            y = nn.functional.max_pool2d(nn.functional.hardtanh(y), 2)
+            z = nn.functional.avg_pool2d(y, 3, stride=1, padding=1)
+            return (z - y).permute(0, 2, 3, 1).flatten(1), z.clamp(0.1, 0.5)
+
+    stack = nn.Sequential(
+        nn.Conv2d(1, 3, (3, 1), padding="same", dilation=(2, 1)),
+        nn.ReLU6(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(),
+        nn.Linear(3, 2),
+    )
+    return [
+        (Residual().eval(), noise(1, 3, 8, 8)),
+        (Shapes().eval(), noise(1, 6, 5, 6)),
+        (stack.eval(), noise(1, 1, 9, 4)),
+    ]
+
+
+class Pt2Mutants:
+    """``mutant(random)`` is the bytes of a mutated archive."""
+
+    suffix = ".pt2"
+
+    def __init__(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        self._archives: list[Members] = []
+        for module, inputs in small_modules():
+            file = io.BytesIO()
+            torch.export.save(torch.export.export(module, inputs), file)
+            with zipfile.ZipFile(io.BytesIO(file.getvalue())) as archive:
+                self._archives.append({name: archive.read(name) for name in archive.namelist()})
+
+    def intact(self) -> list[bytes]:
+        return [_packed(members) for members in self._archives]
+
+    def mutant(self, random: Random) -> bytes:
+        members = dict(random.choice(self._archives))
+        kinds: tuple[Callable[[Members, Random], bytes], ...] = (
+            _changed_json,
+            self._changed_members,
+            _changed_weights,
+            _damaged,
+        )
+        return random.choices(kinds, (75, 10, 5, 10))[0](members, random)
+
+    def _changed_members(self, members: Members, random: Random) -> bytes:
+        name = random.choice(sorted(members))
+        kind = random.randrange(6)
+        if kind == 0:
+            del members[name]
+        elif kind == 1:
+            other = random.choice(self._archives)
+            members[name] = other[random.choice(sorted(other))]
+        elif kind == 2:
+            members[random.choice((f"{name}x", f"../{name}", f"/{name}", "m/models/b.json"))] = (
+                b"{}"
+            )
+        elif kind == 3:
+            folder = name.partition("/")[0]
+            extra = random.choice(("data/weights/a.pt", "data/constants/custom_obj_0", "version"))
+            members[f"{folder}/{extra}"] = random.randbytes(40)
+        elif kind == 4:
+            members[name] = random.randbytes(random.choice((0, 1, 100)))
+        else:
+            members[name] = members[name] + b"\0" * random.choice((1, 4096, 2**22))
+        return _packed(members, compress=random.random() < 0.3)
+
+
+def _changed_json(members: Members, random: Random) -> bytes:
+    documents = [name for name in sorted(members) if name.endswith(".json")]
+    models = [name for name in documents if "/models/" in name]
+    name = random.choice(models if random.random() < 0.85 else documents)
+    tree = json.loads(members[name])
+    for _ in range(random.choice((1, 1, 1, 2, 4))):
+        _change(tree, random)
+    members[name] = json.dumps(tree).encode()
+    return _packed(members)
+
+
+def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (container, key) of a JSON tree."""
+    pending = [tree]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict | list):
+            for key in item if isinstance(item, dict) else range(len(item)):
+                yield item, key
+                pending.append(item[key])
+
+
+def _change(tree: Any, random: Random) -> None:
+    """One value becomes another of its kind; sometimes it goes, doubles, or changes its kind."""
+    places = list(_places(tree))
+    if not places:
+        return
+    leaves = [(c, k) for c, k in places if not isinstance(c[k], dict | list)]
+    container, key = random.choice(leaves if leaves and random.random() < 0.8 else places)
+    old = container[key]
+    kind = random.random()
+    if kind < 0.06:
+        del container[key]
+    elif kind < 0.12:
+        other, other_key = random.choice(places)
+        container[key] = copy.deepcopy(other[other_key])
+    elif kind < 0.16 and isinstance(container, list):
+        container.insert(key, copy.deepcopy(old))
+    elif kind < 0.2:
+        container[key] = random.choice((None, True, [], {}, "", 0, -1, 1e400, "torch.ops.aten.x"))
+    elif isinstance(old, bool):
+        container[key] = not old
+    elif isinstance(old, int):
+        container[key] = values.integer(random, old)
+    elif isinstance(old, float):
+        container[key] = values.real(random, old)
+    elif isinstance(old, str):
+        strings = [c[k] for c, k in places if isinstance(c[k], str)]
+        container[key] = random.choice(strings if random.random() < 0.7 else values.NAMES)
+
+
+def _changed_weights(members: Members, random: Random) -> bytes:
+    names = [name for name in sorted(members) if "/data/weights/weight" in name]
+    name = random.choice(names or sorted(members))
+    data = bytearray(members[name])
+    for _ in range(random.choice((1, 4, 32))):
+        if data:
+            data[random.randrange(len(data))] = random.choice((0, 127, 128, 255))
+    members[name] = bytes(data if random.random() < 0.7 else data[: len(data) // 2])
+    return _packed(members)
+
+
+def _damaged(members: Members, random: Random) -> bytes:
+    data = bytearray(_packed(members))
+    start = random.randrange(len(data))
+    if random.random() < 0.4:
+        return bytes(data[:start])
+    for _ in range(random.choice((1, 2, 8, 64))):
+        data[random.randrange(len(data))] = random.randrange(256)
+    return bytes(data)
+
+
+def _packed(members: Members, *, compress: bool = False) -> bytes:
+    file = io.BytesIO()
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, method)
+    return file.getvalue()

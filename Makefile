@@ -39,7 +39,7 @@ check: setup ## lint, formatting, types
 	$(BIN)/python tools/mypy_tree.py $(TYPED_TREE)
 	MYPYPATH=$(TYPED_TREE) $(BIN)/mypy --strict -p edgekit
 	$(BIN)/mypy --strict tools
-	find runtime_c edgekit tests examples benchmarks -name '*.[ch]' -print0 | xargs -0 -r clang-format --dry-run -Werror
+	find runtime_c edgekit tests examples benchmarks -name '*.[ch]' -not -path '*/out/*' -print0 | xargs -0 -r clang-format --dry-run -Werror
 
 test: setup ## all tests; the last line is pytest's
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist worksteal --durations=10

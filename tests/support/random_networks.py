@@ -85,7 +85,7 @@ def network_specs() -> st.SearchStrategy[NetworkSpec]:
     return st.builds(
         NetworkSpec,
         shape=st.tuples(st.integers(1, 4), st.integers(1, 13), st.integers(1, 13)),
-        layers=st.lists(_layer(), min_size=1, max_size=7).map(tuple),
+        layers=st.lists(_layer(), min_size=3, max_size=8).map(tuple),
         head=st.sampled_from(["map", "classes", "softmax", "flat", "mean", "sequence"]),
         second_output=st.booleans(),
     )
@@ -246,7 +246,7 @@ LAYERS: Mapping[str, Callable[..., nn.Module | None]] = {
     "pad": lambda shape, amounts: Lambda(lambda x: functional.pad(x, amounts)),
     "upsample": lambda shape, mode: nn.Upsample(scale_factor=2, mode=mode),
     "shuffle": _shuffle,
-    "difference": lambda shape, name: Lambda(lambda x: x - ACTIVATIONS[name](x)),
+    "difference": lambda shape, name: Lambda(lambda x: x - 0.4 * ACTIVATIONS[name](x)),
     "swap": lambda shape: Lambda(lambda x: torch.cat(x.chunk(2, 1)[::-1], 1)),
 }
 

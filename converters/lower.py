@@ -227,8 +227,8 @@ class _Lowering:
         return self._with_loop(step, call, window) if kernel.kind == "rows" else step
 
     def _with_loop(self, step: Step, call: Call, window: Window | None) -> Step:
-        height, width, _ = map_size(call.output.shape)
-        loop = RowLoop(1, 1, height * width, 1, 1, 1, 0)
+        height, width, channels = map_size(call.output.shape)
+        loop = RowLoop(1, 1, height * width, channels, 1, 1, 1, 0)
         if not step.binding.flat:
             axis = window.height if window else Axis(1)
             operands = operator_of(call.node).runtime_operands(call)
@@ -237,6 +237,7 @@ class _Lowering:
                 input_height,
                 height,
                 width,
+                channels,
                 axis.kernel,
                 axis.stride,
                 axis.dilation,

@@ -78,6 +78,7 @@ class RowLoop:
     input_height: int
     output_height: int
     output_width: int
+    output_channels: int
     kernel_height: int
     stride: int
     dilation: int

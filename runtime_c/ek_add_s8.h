@@ -33,7 +33,7 @@ typedef struct {
 /* rows: the first and the second operand, constants included.
  * output: [output width][channels]; it may be the row of an operand of the same shape. No scratch.
  */
-void ek_add_s8__ref(const void *layer, const void *const *rows, void *output, ek_columns columns,
-                    void *scratch);
+void ek_add_s8__ref(const void *layer, const void *const *rows, void *output,
+                    const ek_region *region, void *scratch);
 
 #endif

@@ -22,10 +22,10 @@ static int32_t average(const ek_average_pool2d_s16 *layer, const void *const *ro
 }
 
 void ek_average_pool2d_s16__ref(const void *layer_, const void *const *rows, void *output,
-                                ek_columns columns, void *scratch) {
+                                const ek_region *region, void *scratch) {
   const ek_average_pool2d_s16 *layer = layer_;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     int16_t *out = (int16_t *)output + column * layer->channels;
     for (int32_t c = 0; c < layer->channels; c++) {
       const int32_t mean = average(layer, rows, column, c);

@@ -28,11 +28,11 @@ typedef struct {
 /* rows: kernel_height pointers to [input_width][input_channels], NULL for padding.
  * output: [output width][output_channels]. No scratch. */
 void ek_conv2d_s16__ref(const void *layer, const void *const *rows, void *output,
-                        ek_columns columns, void *scratch);
+                        const ek_region *region, void *scratch);
 
 /* The same with sums that wrap to 32 bits and are scaled as those of int8 layers; the bias fits 32
  * bits, shifts are -31 to 30. */
 void ek_conv2d_s16__ref_narrow(const void *layer, const void *const *rows, void *output,
-                               ek_columns columns, void *scratch);
+                               const ek_region *region, void *scratch);
 
 #endif

@@ -29,7 +29,7 @@ typedef struct {
 
 /* rows: kernel_height pointers to [input_width][input_channels], NULL for padding.
  * output: [output width][output_channels]. No scratch. */
-void ek_conv2d_s8__ref(const void *layer, const void *const *rows, void *output, ek_columns columns,
-                       void *scratch);
+void ek_conv2d_s8__ref(const void *layer, const void *const *rows, void *output,
+                       const ek_region *region, void *scratch);
 
 #endif

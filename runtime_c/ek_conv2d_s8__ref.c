@@ -26,10 +26,10 @@ static int32_t dot(const ek_conv2d_s8 *layer, const void *const *rows, int32_t c
 }
 
 void ek_conv2d_s8__ref(const void *layer_, const void *const *rows, void *output,
-                       ek_columns columns, void *scratch) {
+                       const ek_region *region, void *scratch) {
   const ek_conv2d_s8 *layer = layer_;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     int8_t *out = (int8_t *)output + column * layer->output_channels;
     for (int32_t c = 0; c < layer->output_channels; c++) {
       const int32_t sum = layer->bias[c] + dot(layer, rows, column, c);

@@ -30,6 +30,6 @@ typedef struct {
 /* rows: kernel_height pointers to [input_width][input_channels], NULL for padding.
  * output: [output width][output channels]. No scratch. */
 void ek_depthwise_conv2d_s8__ref(const void *layer, const void *const *rows, void *output,
-                                 ek_columns columns, void *scratch);
+                                 const ek_region *region, void *scratch);
 
 #endif

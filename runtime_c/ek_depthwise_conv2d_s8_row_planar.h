@@ -24,8 +24,10 @@ typedef struct {
  *       aligned, whose left padding is the window's; rows of padding hold the zero point, too.
  * output: NHWC [output width][channels]. No scratch. */
 void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s1(const void *layer, const void *const *rows,
-                                                  void *output, ek_columns columns, void *scratch);
+                                                  void *output, const ek_region *region,
+                                                  void *scratch);
 void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s2(const void *layer, const void *const *rows,
-                                                  void *output, ek_columns columns, void *scratch);
+                                                  void *output, const ek_region *region,
+                                                  void *scratch);
 
 #endif

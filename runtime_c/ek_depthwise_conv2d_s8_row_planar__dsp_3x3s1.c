@@ -25,18 +25,20 @@ static ek_dsp_depthwise_row row_of(const ek_depthwise_conv2d_s8_row_planar *laye
 }
 
 void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s1(const void *layer_, const void *const *rows,
-                                                  void *output, ek_columns columns, void *scratch) {
+                                                  void *output, const ek_region *region,
+                                                  void *scratch) {
   const ek_depthwise_conv2d_s8_row_planar *layer = layer_;
   (void)scratch;
-  int32_t first = layer->finish == EK_DSP_GENERAL ? columns.end : columns.begin;
-  while (first < columns.end && first * STRIDE % 4 != 0) { /* up to the start of a word */
+  int32_t first = layer->finish == EK_DSP_GENERAL ? region->column_end : region->column_begin;
+  while (first < region->column_end && first * STRIDE % 4 != 0) { /* up to the start of a word */
     first++;
   }
-  if (first > columns.begin) {
-    const ek_columns head = {columns.begin, first};
-    ek_dsp_depthwise_columns(layer, rows, output, head, STRIDE);
+  if (first > region->column_begin) {
+    ek_region head = *region;
+    head.column_end = first;
+    ek_dsp_depthwise_columns(layer, rows, output, &head, STRIDE);
   }
-  if (first == columns.end) {
+  if (first == region->column_end) {
     return;
   }
   const int8_t *top = (const int8_t *)rows[0] + first * STRIDE;
@@ -44,7 +46,7 @@ void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s1(const void *layer_, const void
   const int8_t *bottom = (const int8_t *)rows[2] + first * STRIDE;
   ek_dsp_registers saved;
   ek_dsp_depthwise_row row =
-      row_of(layer, (int8_t *)output + first * layer->channels, columns.end - first);
+      row_of(layer, (int8_t *)output + first * layer->channels, region->column_end - first);
   row.saved = &saved;
   if (layer->finish == EK_DSP_AT_ZERO_POINT) {
     ek_dsp_depthwise_3x3s1_at_zero_point(top, middle, bottom, layer->packed, row);

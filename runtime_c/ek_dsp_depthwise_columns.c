@@ -38,13 +38,13 @@ static int8_t finish_of(const ek_depthwise_conv2d_s8_row_planar *layer, const in
 }
 
 void ek_dsp_depthwise_columns(const ek_depthwise_conv2d_s8_row_planar *layer,
-                              const void *const *rows, int8_t *output, ek_columns columns,
+                              const void *const *rows, int8_t *output, const ek_region *region,
                               int32_t stride) {
   const int32_t words =
       layer->finish == EK_DSP_CLAMPED ? EK_DSP_DEPTHWISE_CLAMPED_WORDS : EK_DSP_DEPTHWISE_WORDS;
   for (int32_t c = 0; c < layer->channels; c++) {
     const int32_t *channel = layer->packed + c * words;
-    for (int32_t column = columns.begin; column < columns.end; column++) {
+    for (int32_t column = region->column_begin; column < region->column_end; column++) {
       const int32_t sum = sum_of(channel, rows, c * layer->channel_stride, column * stride, stride);
       output[column * layer->channels + c] = finish_of(layer, channel, sum);
     }

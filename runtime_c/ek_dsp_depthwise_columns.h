@@ -7,7 +7,7 @@
 
 /* As the kernels of ek_depthwise_conv2d_s8_row_planar.h, any finish; stride 1 or 2. */
 void ek_dsp_depthwise_columns(const ek_depthwise_conv2d_s8_row_planar *layer,
-                              const void *const *rows, int8_t *output, ek_columns columns,
+                              const void *const *rows, int8_t *output, const ek_region *region,
                               int32_t stride);
 
 #endif

@@ -14,15 +14,11 @@ static void row_of(const int8_t *const *inputs, const int32_t *packed, ek_dsp_de
   const int32_t groups = row.group_bytes / (4 * row.pixel_stride);
   const int32_t input_words = 1 + stride * groups + (tail > 3 - stride ? 1 : 0);
   const void *const rows[3] = {inputs[0], inputs[1], inputs[2]};
-  const ek_columns columns = {0, groups * 4 + tail};
-  const ek_depthwise_conv2d_s8_row_planar layer = {packed,
-                                                   (int32_t)(row.packed_end - packed) / words,
-                                                   input_words * 4 + row.input_gap,
-                                                   finish,
-                                                   0,
-                                                   -128,
-                                                   127};
-  ek_dsp_depthwise_columns(&layer, rows, row.output, columns, stride);
+  const int32_t channels = (int32_t)(row.packed_end - packed) / words;
+  const ek_region region = {0, 0, groups * 4 + tail, 0, channels};
+  const ek_depthwise_conv2d_s8_row_planar layer = {
+      packed, channels, input_words * 4 + row.input_gap, finish, 0, -128, 127};
+  ek_dsp_depthwise_columns(&layer, rows, row.output, &region, stride);
 }
 
 void ek_dsp_depthwise_3x3s1_at_zero_point(const int8_t *top, const int8_t *middle,

@@ -24,6 +24,6 @@ typedef struct {
 /* rows: one pointer to [width][channels].
  * output: [width][channels]; it may be the input. No scratch. */
 void ek_fixed_point_sigmoid_s16__ref(const void *layer, const void *const *rows, void *output,
-                                     ek_columns columns, void *scratch);
+                                     const ek_region *region, void *scratch);
 
 #endif

@@ -13,14 +13,15 @@ static int32_t interpolated(const ek_fixed_point_sigmoid_s16 *layer, int32_t dis
 }
 
 void ek_fixed_point_sigmoid_s16__ref(const void *layer_, const void *const *rows, void *output,
-                                     ek_columns columns, void *scratch) {
+                                     const ek_region *region, void *scratch) {
   const ek_fixed_point_sigmoid_s16 *layer = layer_;
   const int16_t *in = rows[0];
   int16_t *out = output;
   const int32_t half = ((int32_t)1 << layer->input_shift) >> 1;
   const int32_t round_up = (int32_t)1 << (layer->output_shift - 1);
   (void)scratch;
-  for (int32_t i = columns.begin * layer->channels; i < columns.end * layer->channels; i++) {
+  for (int32_t i = region->column_begin * layer->channels; i < region->column_end * layer->channels;
+       i++) {
     const int32_t steps = (in[i] * layer->multiplier + half) >> layer->input_shift;
     const int32_t t = interpolated(layer, steps < 0 ? -steps : steps);
     const int32_t value = steps < 0 ? layer->below - t + round_up - 1 : t - layer->above + round_up;

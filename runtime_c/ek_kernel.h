@@ -6,11 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Columns [begin, end) of an output row, 0 <= begin <= end <= output width. */
+/* The part of an output map that a call computes: columns [column_begin, column_end) of one row,
+ * 0 <= column_begin <= column_end <= output width, and of them channels
+ * [channel_begin, channel_end). Kernels that are not told to serve channel blocks always get all
+ * channels and need not look. */
 typedef struct {
-  int32_t begin;
-  int32_t end;
-} ek_columns;
+  int32_t row;
+  int32_t column_begin;
+  int32_t column_end;
+  int32_t channel_begin;
+  int32_t channel_end;
+} ek_region;
 
 /* Computes columns of one output row.
  *
@@ -18,11 +24,11 @@ typedef struct {
  * rows:    the input rows that the output row needs, top to bottom: one pointer per kernel row
  * (vertical dilation is already resolved), or one per operand of an element-wise kernel. NULL
  * stands for a row of padding, unless the kernel asks for real rows of zero point. output:  column
- * 0 of the output row; bytes outside the columns stay as they are. scratch: as many bytes as the
+ * 0 of the output row; bytes outside the region stay as they are. scratch: as many bytes as the
  * kernel's entry in edgekit.ops states, 4-byte aligned; its content is lost. NULL when it states 0.
  * Inputs and output do not overlap, unless the entry's write_behind allows it. */
 typedef void (*ek_rows_kernel)(const void *layer, const void *const *rows, void *output,
-                               ek_columns columns, void *scratch);
+                               const ek_region *region, void *scratch);
 
 /* Computes whole output maps from whole input maps; arguments as above. */
 typedef void (*ek_map_kernel)(const void *layer, const void *const *inputs, void *output,

@@ -13,7 +13,7 @@ typedef struct {
 
 /* rows: one pointer to [width][channels].
  * output: [width][channels]; it may be the input. No scratch. */
-void ek_lookup_s8__ref(const void *layer, const void *const *rows, void *output, ek_columns columns,
-                       void *scratch);
+void ek_lookup_s8__ref(const void *layer, const void *const *rows, void *output,
+                       const ek_region *region, void *scratch);
 
 #endif

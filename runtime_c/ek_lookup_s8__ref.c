@@ -2,12 +2,13 @@
 #include "ek_lookup_s8.h"
 
 void ek_lookup_s8__ref(const void *layer_, const void *const *rows, void *output,
-                       ek_columns columns, void *scratch) {
+                       const ek_region *region, void *scratch) {
   const ek_lookup_s8 *layer = layer_;
   const int8_t *in = rows[0];
   int8_t *out = output;
   (void)scratch;
-  for (int32_t i = columns.begin * layer->channels; i < columns.end * layer->channels; i++) {
+  for (int32_t i = region->column_begin * layer->channels; i < region->column_end * layer->channels;
+       i++) {
     out[i] = layer->table[in[i] + 128];
   }
 }

@@ -21,6 +21,6 @@ typedef struct {
 /* rows: kernel_height pointers to [input_width][channels], NULL for padding.
  * output: [output width][channels]. No scratch. */
 void ek_max_pool2d_s8__ref(const void *layer, const void *const *rows, void *output,
-                           ek_columns columns, void *scratch);
+                           const ek_region *region, void *scratch);
 
 #endif

@@ -19,10 +19,10 @@ static int32_t largest(const ek_max_pool2d_s8 *layer, const void *const *rows, i
 }
 
 void ek_max_pool2d_s8__ref(const void *layer_, const void *const *rows, void *output,
-                           ek_columns columns, void *scratch) {
+                           const ek_region *region, void *scratch) {
   const ek_max_pool2d_s8 *layer = layer_;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     int8_t *out = (int8_t *)output + column * layer->channels;
     for (int32_t c = 0; c < layer->channels; c++) {
       const int32_t value = largest(layer, rows, column, c);

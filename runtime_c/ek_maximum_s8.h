@@ -27,6 +27,6 @@ typedef struct {
  * output: [output width][channels]; it may be the row of an operand of the same shape. No scratch.
  */
 void ek_maximum_s8__ref(const void *layer, const void *const *rows, void *output,
-                        ek_columns columns, void *scratch);
+                        const ek_region *region, void *scratch);
 
 #endif

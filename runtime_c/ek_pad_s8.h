@@ -17,7 +17,7 @@ typedef struct {
 
 /* rows: one pointer to [input_width][input_channels], NULL for a row of the border.
  * output: [output width][output_channels]. No scratch. */
-void ek_pad_s8__ref(const void *layer, const void *const *rows, void *output, ek_columns columns,
-                    void *scratch);
+void ek_pad_s8__ref(const void *layer, const void *const *rows, void *output,
+                    const ek_region *region, void *scratch);
 
 #endif

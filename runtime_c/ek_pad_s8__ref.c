@@ -8,11 +8,11 @@ static int8_t padded(const ek_pad_s8 *layer, const int8_t *row, int32_t x, int32
   return row[x * layer->input_channels + c];
 }
 
-void ek_pad_s8__ref(const void *layer_, const void *const *rows, void *output, ek_columns columns,
-                    void *scratch) {
+void ek_pad_s8__ref(const void *layer_, const void *const *rows, void *output,
+                    const ek_region *region, void *scratch) {
   const ek_pad_s8 *layer = layer_;
   (void)scratch;
-  for (int32_t x = columns.begin; x < columns.end; x++) {
+  for (int32_t x = region->column_begin; x < region->column_end; x++) {
     int8_t *out = (int8_t *)output + x * layer->output_channels;
     for (int32_t c = 0; c < layer->output_channels; c++) {
       out[c] = padded(layer, rows[0], x - layer->columns_before, c - layer->channels_before);

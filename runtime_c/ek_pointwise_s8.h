@@ -22,13 +22,13 @@ typedef struct {
   int32_t maximum;
 } ek_pointwise_s8;
 
-/* rows: one pointer to [columns.end][input_channels]; nothing behind the last column is read.
- * output: NHWC [columns.end][output_channels], or row-planar
+/* rows: one pointer to [region->column_end][input_channels]; nothing behind the last column is
+ * read. output: NHWC [region->column_end][output_channels], or row-planar
  *         [output_channels][channel_step] (edgekit/layout.py); padding is not written.
  * scratch: 8 bytes per input channel, rounded up to 4 channels; EK_DSP_GENERAL: 32 bytes more.
  * Writes the pixels of a tile of 4 after it has read them; in row-planar form all over the row.
  * Needs unaligned word loads (CCR.UNALIGN_TRP = 0, as after reset). */
 void ek_pointwise_s8__dsp_4x2(const void *layer, const void *const *rows, void *output,
-                              ek_columns columns, void *scratch);
+                              const ek_region *region, void *scratch);
 
 #endif

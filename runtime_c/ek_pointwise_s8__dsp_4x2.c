@@ -92,23 +92,23 @@ static void run_general(const ek_pointwise_s8 *layer, int32_t pixels, int32_t gr
 }
 
 void ek_pointwise_s8__dsp_4x2(const void *layer_, const void *const *rows, void *output,
-                              ek_columns columns, void *scratch) {
+                              const ek_region *region, void *scratch) {
   const ek_pointwise_s8 *layer = layer_;
   const int32_t channels = layer->input_channels;
   const int32_t groups = (channels + 3) / 4;
-  const int8_t *pixels = (const int8_t *)rows[0] + columns.begin * channels;
+  const int8_t *pixels = (const int8_t *)rows[0] + region->column_begin * channels;
   int16_t *lanes = scratch;
   int32_t *sums = (int32_t *)scratch + groups * (LANES_PER_GROUP / 2);
-  const int32_t first_byte = byte_of(layer, columns.begin);
+  const int32_t first_byte = byte_of(layer, region->column_begin);
   const int32_t tile_bytes = layer->is_planar ? TILE : TILE * layer->output_channels;
   int8_t *tile_output = (int8_t *)output + first_byte;
   ek_dsp_pointwise_tile tile = {
       NULL,     layer->channel_step, {0, 0, 0}, lanes, lanes + groups * LANES_PER_GROUP, NULL,
       {0, 0, 0}};
   for (int32_t pixel = 1; pixel < TILE; pixel++) {
-    tile.pixel_offsets[pixel - 1] = byte_of(layer, columns.begin + pixel) - first_byte;
+    tile.pixel_offsets[pixel - 1] = byte_of(layer, region->column_begin + pixel) - first_byte;
   }
-  for (int32_t left = columns.end - columns.begin; left > 0; left -= TILE) {
+  for (int32_t left = region->column_end - region->column_begin; left > 0; left -= TILE) {
     const int32_t count = left < TILE ? left : TILE;
     ek_dsp_expand(pixels, channels, channels / 4, count, lanes);
     if ((channels & 3) != 0) {

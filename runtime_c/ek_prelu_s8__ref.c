@@ -11,11 +11,11 @@ static int8_t prelu(const ek_prelu_s8 *layer, int32_t x, int32_t slope) {
   return (int8_t)(ek_clamp(scaled, -128 - zero_point, 127 - zero_point) + zero_point);
 }
 
-void ek_prelu_s8__ref(const void *layer_, const void *const *rows, void *output, ek_columns columns,
-                      void *scratch) {
+void ek_prelu_s8__ref(const void *layer_, const void *const *rows, void *output,
+                      const ek_region *region, void *scratch) {
   const ek_prelu_s8 *layer = layer_;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     const int8_t *in = (const int8_t *)rows[0] + column * layer->input_column_stride;
     const int8_t *slopes = (const int8_t *)rows[1] + column * layer->slope_column_stride;
     int8_t *out = (int8_t *)output + column * layer->channels;

@@ -3,7 +3,7 @@
 #include "ek_requantize_s16_s8.h"
 
 void ek_requantize_s16_s8__ref(const void *layer_, const void *const *rows, void *output,
-                               ek_columns columns, void *scratch) {
+                               const ek_region *region, void *scratch) {
   const ek_requantize_s16_s8 *layer = layer_;
   const int16_t *in = rows[0];
   int8_t *out = output;
@@ -11,7 +11,8 @@ void ek_requantize_s16_s8__ref(const void *layer_, const void *const *rows, void
   const int32_t minimum = layer->minimum - zero_point;
   const int32_t maximum = layer->maximum - zero_point;
   (void)scratch;
-  for (int32_t i = columns.begin * layer->channels; i < columns.end * layer->channels; i++) {
+  for (int32_t i = region->column_begin * layer->channels; i < region->column_end * layer->channels;
+       i++) {
     const int32_t scaled = ek_scale(in[i], layer->multiplier, layer->shift);
     out[i] = (int8_t)(ek_clamp(scaled, minimum, maximum) + zero_point);
   }

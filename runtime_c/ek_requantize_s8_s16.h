@@ -18,6 +18,6 @@ typedef struct {
 /* rows: one pointer to [width][channels].
  * output: [width][channels]. No scratch. */
 void ek_requantize_s8_s16__ref(const void *layer, const void *const *rows, void *output,
-                               ek_columns columns, void *scratch);
+                               const ek_region *region, void *scratch);
 
 #endif

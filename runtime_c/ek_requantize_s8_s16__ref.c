@@ -3,12 +3,13 @@
 #include "ek_requantize_s8_s16.h"
 
 void ek_requantize_s8_s16__ref(const void *layer_, const void *const *rows, void *output,
-                               ek_columns columns, void *scratch) {
+                               const ek_region *region, void *scratch) {
   const ek_requantize_s8_s16 *layer = layer_;
   const int8_t *in = rows[0];
   int16_t *out = output;
   (void)scratch;
-  for (int32_t i = columns.begin * layer->channels; i < columns.end * layer->channels; i++) {
+  for (int32_t i = region->column_begin * layer->channels; i < region->column_end * layer->channels;
+       i++) {
     const int32_t scaled =
         ek_scale(in[i] - layer->input_zero_point, layer->multiplier, layer->shift);
     out[i] = (int16_t)ek_clamp(scaled, layer->minimum, layer->maximum);

@@ -28,7 +28,7 @@ static void gather(const ek_rows_loop *loop, const void *const *operands, int32_
 void ek_run_rows(const ek_rows_loop *loop, const void *const *operands, void *output,
                  void *scratch) {
   const void *rows[EK_MAX_ROWS];
-  const ek_columns all = {0, loop->output_width};
+  ek_region region = {0, 0, loop->output_width, 0, loop->output_channels};
   for (int32_t i = 0; i < loop->output_height; i++) {
     const int32_t y = loop->bottom_up != 0 ? loop->output_height - 1 - i : i;
     int8_t *out = (int8_t *)output + y * loop->output_row_bytes;
@@ -36,6 +36,7 @@ void ek_run_rows(const ek_rows_loop *loop, const void *const *operands, void *ou
     if (loop->output_fill >= 0) {
       memset(out, loop->output_fill, (size_t)loop->output_row_bytes);
     }
-    loop->kernel(loop->layer, rows, out, all, scratch);
+    region.row = y;
+    loop->kernel(loop->layer, rows, out, &region, scratch);
   }
 }

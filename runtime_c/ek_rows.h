@@ -24,6 +24,7 @@ typedef struct {
   int32_t input_height;
   int32_t output_height;
   int32_t output_width;
+  int32_t output_channels;
   int32_t kernel_height;
   int32_t stride;
   int32_t dilation;

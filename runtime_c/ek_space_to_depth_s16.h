@@ -17,6 +17,6 @@ typedef struct {
 /* rows: block pointers to [output width * block][channels]; never NULL.
  * output: [output width][block * block * channels]. No scratch. */
 void ek_space_to_depth_s16__ref(const void *layer, const void *const *rows, void *output,
-                                ek_columns columns, void *scratch);
+                                const ek_region *region, void *scratch);
 
 #endif

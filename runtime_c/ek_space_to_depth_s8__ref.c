@@ -15,11 +15,11 @@ static void gather_block(const ek_space_to_depth_s8 *layer, const void *const *r
 }
 
 void ek_space_to_depth_s8__ref(const void *layer_, const void *const *rows, void *output,
-                               ek_columns columns, void *scratch) {
+                               const ek_region *region, void *scratch) {
   const ek_space_to_depth_s8 *layer = layer_;
   const int32_t deep = layer->block * layer->block * layer->channels;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     gather_block(layer, rows, column, (int8_t *)output + column * deep);
   }
 }

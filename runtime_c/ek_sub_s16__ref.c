@@ -11,11 +11,11 @@ static int16_t subtract(const ek_sub_s16 *layer, int32_t a, int32_t b) {
   return (int16_t)ek_clamp(scaled, layer->minimum, layer->maximum);
 }
 
-void ek_sub_s16__ref(const void *layer_, const void *const *rows, void *output, ek_columns columns,
-                     void *scratch) {
+void ek_sub_s16__ref(const void *layer_, const void *const *rows, void *output,
+                     const ek_region *region, void *scratch) {
   const ek_sub_s16 *layer = layer_;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     const int16_t *first = (const int16_t *)rows[0] + column * layer->first_column_stride;
     const int16_t *second = (const int16_t *)rows[1] + column * layer->second_column_stride;
     int16_t *out = (int16_t *)output + column * layer->channels;

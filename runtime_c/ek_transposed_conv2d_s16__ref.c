@@ -34,10 +34,10 @@ static int64_t dot(const ek_transposed_conv2d_s16 *layer, const void *const *row
 }
 
 void ek_transposed_conv2d_s16__ref(const void *layer_, const void *const *rows, void *output,
-                                   ek_columns columns, void *scratch) {
+                                   const ek_region *region, void *scratch) {
   const ek_transposed_conv2d_s16 *layer = layer_;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     int16_t *out = (int16_t *)output + column * layer->output_channels;
     for (int32_t c = 0; c < layer->output_channels; c++) {
       const int64_t sum = layer->bias[c] + dot(layer, rows, column, c);

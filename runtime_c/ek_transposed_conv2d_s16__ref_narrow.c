@@ -33,10 +33,10 @@ static uint32_t dot(const ek_transposed_conv2d_s16 *layer, const void *const *ro
 }
 
 void ek_transposed_conv2d_s16__ref_narrow(const void *layer_, const void *const *rows, void *output,
-                                          ek_columns columns, void *scratch) {
+                                          const ek_region *region, void *scratch) {
   const ek_transposed_conv2d_s16 *layer = layer_;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     int16_t *out = (int16_t *)output + column * layer->output_channels;
     for (int32_t c = 0; c < layer->output_channels; c++) {
       const uint32_t sum = (uint32_t)layer->bias[c] + dot(layer, rows, column, c);

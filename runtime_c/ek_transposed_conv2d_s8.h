@@ -33,6 +33,6 @@ typedef struct {
  * between two rows.
  * output: [output width][output_channels]. No scratch. */
 void ek_transposed_conv2d_s8__ref(const void *layer, const void *const *rows, void *output,
-                                  ek_columns columns, void *scratch);
+                                  const ek_region *region, void *scratch);
 
 #endif

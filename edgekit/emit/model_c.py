@@ -17,7 +17,7 @@ from edgekit.emit.c_tables import (
 from edgekit.emit.interface import Interface
 from edgekit.program import MAX_OPERANDS, Image, Operand, Step
 
-_LOOP_BYTES = 4 * (15 + MAX_OPERANDS)
+_LOOP_BYTES = 4 * (16 + MAX_OPERANDS)
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ class _Emitter:
             "input_height": str(loop.input_height),
             "output_height": str(loop.output_height),
             "output_width": str(loop.output_width),
+            "output_channels": str(loop.output_channels),
             "kernel_height": str(loop.kernel_height),
             "stride": str(loop.stride),
             "dilation": str(loop.dilation),

@@ -54,8 +54,8 @@ static int8_t *residual_row(const row_block *block, const block_memory *memory, 
 
 static void run(const row_block *block, const block_memory *memory, const block_step *step,
                 const void *const *rows, int8_t *output) {
-  const ek_columns columns = {0, block->width};
-  step->kernel(step->layer, rows, output, columns, memory->scratch);
+  const ek_region region = {0, 0, block->width, 0, 0};
+  step->kernel(step->layer, rows, output, &region, memory->scratch);
 }
 
 static void push(const row_block *block, const block_memory *memory, int32_t row) {

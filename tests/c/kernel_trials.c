@@ -21,8 +21,9 @@ static void run_rows(const kernel_trial *trial, const int8_t *input, int8_t *out
       rows[i] = offsets[i] < 0 ? trial->padding_row : input + offsets[i];
     }
     for (int32_t range = 0; range < trial->range_count; range++) {
-      trial->kernel(trial->layer, rows, output + row * trial->output_row_bytes,
-                    trial->ranges[range], scratch);
+      ek_region region = trial->ranges[range];
+      region.row = row;
+      trial->kernel(trial->layer, rows, output + row * trial->output_row_bytes, &region, scratch);
     }
   }
 }

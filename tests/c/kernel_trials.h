@@ -17,7 +17,7 @@ typedef struct {
   const int32_t *row_offsets; /* [rows][row_pointers] bytes from input, -1: the padding row */
   int32_t rows;
   int32_t row_pointers;
-  const ek_columns *ranges; /* every row is computed in these ranges */
+  const ek_region *ranges; /* every row is computed in these; their rows are 0 */
   int32_t range_count;
   int32_t output_row_bytes;
   const int8_t *before; /* [rows][output_row_bytes] and a guard on both sides */

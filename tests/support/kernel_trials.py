@@ -15,7 +15,7 @@ from edgekit.emit.c_tables import TableSet, struct_text
 from edgekit.emit.runtime_files import runtime_files
 from edgekit.ir import Array, Call, Tensor
 from edgekit.kernel import Binding, Kernel
-from edgekit.layout import Layout
+from edgekit.layout import Layout, map_size
 from edgekit.ops import operator_of
 from edgekit.process import run_program
 from edgekit.runners.plugin import RegionCounts, count_instructions
@@ -95,7 +95,8 @@ def _entry(trial: Trial, layer: str, tables: TableSet) -> str:
     padding = np.full(memory.shape[1], _zero_point(x), np.int8)
     offsets = _row_offsets(trial, memory)
     before, after = _output_memory(trial, output_layout)
-    ranges = np.array(trial.ranges, np.int32)
+    channels = map_size(trial.call.output.shape)[2]
+    ranges = np.array([(0, *columns, 0, channels) for columns in trial.ranges], np.int32)
     values = {
         "name": f'"{trial.name}"',
         "kernel": trial.kernel.symbol,
@@ -106,7 +107,7 @@ def _entry(trial: Trial, layer: str, tables: TableSet) -> str:
         "row_offsets": tables.add(f"{layer}_rows", offsets),
         "rows": offsets.shape[0],
         "row_pointers": offsets.shape[1],
-        "ranges": f"(const ek_columns *){tables.add(f'{layer}_ranges', ranges)}",
+        "ranges": f"(const ek_region *){tables.add(f'{layer}_ranges', ranges)}",
         "range_count": len(trial.ranges),
         "output_row_bytes": (before.size - 2 * GUARD_BYTES) // offsets.shape[0],
         "before": tables.add(f"{layer}_before", before),

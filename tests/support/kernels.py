@@ -155,7 +155,7 @@ class KernelRun:
         return self._layer, table, self._output.pointer(self._ffi, output_offset)
 
     def _run_rows(self, *, split: bool) -> None:
-        height, width, _ = self._output_shape
+        height, width, channels = self._output_shape
         middle = width // 2
         ranges = ((middle, width), (0, middle)) if split else ((0, width),)
         for row in range(height):
@@ -163,9 +163,9 @@ class KernelRun:
             offset = row * (self._output.data.size // height)
             for begin, end in ranges:
                 expected = self._output_map()
-                columns = self._ffi.new("ek_columns *", (begin, end))[0]
+                region = self._ffi.new("ek_region *", (row, begin, end, 0, channels))
                 arguments = self._arguments(pointers, offset)
-                self._function(*arguments, columns, self._scratch_pointer())
+                self._function(*arguments, region, self._scratch_pointer())
                 expected[row, begin:end] = self._output_map()[row, begin:end]
                 assert np.array_equal(as_bytes(self._output_memory(expected)), self._output.data), (
                     f"row {row}: bytes outside columns [{begin}, {end}) were written"

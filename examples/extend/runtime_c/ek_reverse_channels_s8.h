@@ -9,11 +9,11 @@ typedef struct {
   int32_t channels;
 } ek_reverse_channels_s8;
 
-/* rows: one pointer to [columns.end][channels]. output: the same shape. No scratch.
+/* rows: one pointer to [region->column_end][channels]. output: the same shape. No scratch.
  * __ref reads a pixel while it writes it; __dsp_rgb, for three channels, reads it first. */
 void ek_reverse_channels_s8__ref(const void *layer, const void *const *rows, void *output,
-                                 ek_columns columns, void *scratch);
+                                 const ek_region *region, void *scratch);
 void ek_reverse_channels_s8__dsp_rgb(const void *layer, const void *const *rows, void *output,
-                                     ek_columns columns, void *scratch);
+                                     const ek_region *region, void *scratch);
 
 #endif

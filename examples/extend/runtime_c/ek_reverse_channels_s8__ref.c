@@ -2,12 +2,12 @@
 #include "ek_reverse_channels_s8.h"
 
 void ek_reverse_channels_s8__ref(const void *layer_, const void *const *rows, void *output,
-                                 ek_columns columns, void *scratch) {
+                                 const ek_region *region, void *scratch) {
   const ek_reverse_channels_s8 *layer = layer_;
   const int8_t *in = rows[0];
   int8_t *out = output;
   (void)scratch;
-  for (int32_t column = columns.begin; column < columns.end; column++) {
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
     for (int32_t channel = 0; channel < layer->channels; channel++) {
       out[column * layer->channels + channel] =
           in[column * layer->channels + layer->channels - 1 - channel];

@@ -29,8 +29,8 @@ COLUMNS = ("network", "arena_bytes", "flash_bytes", "code_bytes", "instructions"
 HEADER = f"# {TARGET}, one inference; code_bytes: .text of the model's own files at -O2"
 
 
-def _torch_network(name: str) -> Callable[[], Artifact]:
-    def convert() -> Artifact:
+def _torch_network(name: str) -> Callable[..., Artifact]:
+    def convert(**options: str) -> Artifact:
         sys.path.insert(0, str(REPOSITORY / "tests"))
         from support import torch_models
 
@@ -39,28 +39,35 @@ def _torch_network(name: str) -> Callable[[], Artifact]:
             "mobilenet_v2_035_96": lambda: torch_models.mobilenet_v2(width=0.35, resolution=96),
         }
         module, inputs = builders[name]()
-        return edgekit.convert(module, inputs, calibration=[inputs], target=TARGET)
+        return edgekit.convert(module, inputs, calibration=[inputs], target=TARGET, **options)
 
     return convert
 
 
-def _shared_network(name: str) -> Callable[[], Artifact]:
-    return lambda: edgekit.convert(MODELS / f"{name}.tflite", target=TARGET)
+def _shared_network(name: str) -> Callable[..., Artifact]:
+    return lambda **options: edgekit.convert(MODELS / f"{name}.tflite", target=TARGET, **options)
 
 
-NETWORKS: dict[str, Callable[[], Artifact]] = {
+BUILDERS: dict[str, Callable[..., Artifact]] = {
     "kws_int8": _shared_network("kws_int8"),
     "vww_96_int8": _shared_network("vww_96_int8"),
     "mcunet_vww": _shared_network("mcunet_vww"),
     "resnet8": _torch_network("resnet8"),
     "mobilenet_v2_035_96": _torch_network("mobilenet_v2_035_96"),
 }
+WAYS = {
+    "layerwise": {"schedule": "layerwise"},
+    "stream": {"input_mode": "stream"},
+}
+NETWORKS = tuple(f"{network}/{way}" for network in BUILDERS for way in WAYS)
+"""network/way: layer by layer on a resident input, and the schedule that is found for a stream."""
 
 
 def measure(network: str) -> str:
     """The line of one network."""
     target = load_target(TARGET)
-    artifact = NETWORKS[network]()
+    builder, way = network.split("/")
+    artifact = BUILDERS[builder](**WAYS[way])
     with tempfile.TemporaryDirectory(prefix="edgekit-figures-") as folder:
         directory = artifact.save(Path(folder) / "model")
         build = Path(folder) / "build"

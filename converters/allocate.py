@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
+
 from edgekit.program import BUFFER_ALIGN, Buffer, Image, Overlap, Program
 
 WHEEL_ROUNDS = 400
 NODE_LIMIT = 20_000
 WHEEL_PAIRS = 2_000_000
-NODE_PAIRS = 10_000_000
+NODE_PAIRS = 2_000_000
 """Comparisons of buffers in each search: with hundreds of them alive at once it stops early."""
 DEPTH_LIMIT = 500
 """Buffers of a branch and bound, which recurses once for each."""
@@ -63,6 +65,11 @@ def allocate(program: Program) -> Image:
     return Image(program, named, peak, problem.bound, bottom_up).verify()
 
 
+def lower_bound(program: Program) -> int:
+    """Bytes that no placement can go below."""
+    return _problem(program.buffers, program.overlaps).bound
+
+
 def _bottom_up_steps(program: Program, offsets: Mapping[str, int]) -> Iterator[int]:
     """The steps whose output lies over its input in the way that needs the last row first."""
     buffers = {buffer.name: buffer for buffer in program.buffers}
@@ -71,7 +78,7 @@ def _bottom_up_steps(program: Program, offsets: Mapping[str, int]) -> Iterator[i
         gap = offsets[overlap.input] - offsets[overlap.output]
         apart = gap >= output.bytes or -gap >= source.bytes
         if not apart and gap < overlap.distance:
-            yield output.first
+            yield program.step_at(output.first)
 
 
 def _problem(buffers: Sequence[Buffer], overlaps: Iterable[Overlap]) -> _Problem:
@@ -104,8 +111,7 @@ def _lower_bound(buffers: Sequence[Buffer], gaps: Mapping[tuple[int, int], int])
     # An output is born later than the input that dies there.
     pairs = {(a, b) if buffers[a].first > buffers[b].first else (b, a) for a, b in gaps}
     bound = 0
-    for step in range(max((b.last for b in buffers), default=-1) + 1):
-        live = {i for i, b in enumerate(buffers) if b.first <= step <= b.last}
+    for live in _live_sets(buffers):
         total = sum(sizes[i] for i in live)
         total -= max((sizes[i] - buffers[i].bytes for i in live), default=0)
         saved: dict[int, int] = {}
@@ -120,6 +126,20 @@ def _lower_bound(buffers: Sequence[Buffer], gaps: Mapping[tuple[int, int], int])
         total -= sum(min(relief, sizes[output]) for output, relief in saved.items())
         bound = max(bound, total)
     return bound
+
+
+def _live_sets(buffers: Sequence[Buffer]) -> list[frozenset[int]]:
+    """The different sets of buffers, by index, that hold data at one position."""
+    length = max((buffer.last for buffer in buffers), default=-1) + 1
+    alive = np.zeros((len(buffers), length), bool)
+    for row, buffer in zip(alive, buffers, strict=True):
+        if buffer.busy is None:
+            row[buffer.first : buffer.last + 1] = True
+        else:
+            packed = np.frombuffer(buffer.busy.to_bytes(length // 8 + 1, "little"), np.uint8)
+            row[:] = np.unpackbits(packed, bitorder="little")[:length]
+    columns = np.unique(alive, axis=1).T
+    return [frozenset(np.flatnonzero(column).tolist()) for column in columns]
 
 
 def _lowest(problem: _Problem, placed: Mapping[int, int], item: int, least: int) -> int:

@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.converters.tflite.boundary import Boundary, boundary_of
-from edgekit.converters.tflite.constants import fold_constants
+from edgekit.converters.tflite.constants import fold_constants, folded_shape
 from edgekit.converters.tflite.dilated import with_dilated_convolutions
 from edgekit.converters.tflite.float_islands import without_float_islands
-from edgekit.converters.tflite.folding import folded_value
 from edgekit.converters.tflite.high_rank import without_high_ranks
 from edgekit.converters.tflite.int16 import INT16_MAPPINGS
 from edgekit.converters.tflite.mapping import MAPPINGS
@@ -29,14 +28,20 @@ from edgekit.converters.tflite.open_shapes import (
     with_declared_shape,
     without_open_sizes,
 )
-from edgekit.converters.tflite.operation import ACTIVATION_TYPES, Mapped, Operand, Operation
-from edgekit.converters.tflite.reader import (
+from edgekit.converters.tflite.operation import (
+    ACTIVATION_TYPES,
+    RESCALED_TYPES,
+    Mapped,
+    Operand,
+    Operation,
+)
+from edgekit.converters.tflite.reader import read_model
+from edgekit.converters.tflite.records import (
     ABSENT,
     ModelRecord,
     OperatorRecord,
     PortRecord,
     TensorRecord,
-    read_model,
 )
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import (
@@ -146,8 +151,8 @@ class _Builder:
             if record.shape[:1] != (1,):
                 raise operation.unsupported(f"shape {record.shape}; export with batch size 1")
             _check_activation(operation, record)
-            quantization = operation.output_quantization()
-            tensor = self._activation(record, ACTIVATION_TYPES[record.type], quantization)
+            quantization = operation.quantization(record, with_int32=True)
+            tensor = self._activation(record, RESCALED_TYPES[record.type], quantization)
         except UnsupportedError as error:
             self._problems.extend(error.lines)
             self._defined.add(record.index)
@@ -190,7 +195,7 @@ class _Builder:
         self._check_order(operation)
         operation = with_declared_shape(operation)
         try:
-            value = folded_value(operation)
+            value = folded_shape(operation)
             if value is None:
                 mapped = _mapping_of(operation)
                 types = [_result_type(operation, *pair) for pair in mapped]
@@ -296,8 +301,8 @@ def _result_type(
     """The type of a result in the graph, and its scale and zero point; indices are int32."""
     if operators()[mapped.op].returns_indices:
         return "int32", None
-    quantization = operation.quantization(record)
-    return ACTIVATION_TYPES[record.type], quantization
+    quantization = operation.quantization(record, with_int32=mapped.op == "requantize")
+    return RESCALED_TYPES[record.type], quantization
 
 
 def _verified_node(

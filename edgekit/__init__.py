@@ -23,6 +23,9 @@ def convert(
     calibration: Iterable[Any] | str | Path | None = None,
     target: str = "cortex-m4",
     max_ram: int | str | None = None,
+    max_extra_macs: float | None = None,
+    schedule: str = "auto",
+    input_mode: str = "resident",
     name: str = "model",
     kernels: str = "auto",
 ) -> Artifact:
@@ -36,6 +39,9 @@ def convert(
             Without it the ranges come from seeded noise, with a warning.
         target: a core or board (``edgekit targets``), or the path of a target's .toml file.
         max_ram: bytes that arena, input and output may take together, as a number or "64K".
+        max_extra_macs: percent of multiply-accumulates that may be computed again to save RAM.
+        schedule: "auto" searches, "layerwise" runs one layer after the other.
+        input_mode: how the input comes: "resident", "stream", "pull" or "overwrite".
         name: prefix of the generated C.
         kernels: "auto", or "reference" for the plain C kernels.
 
@@ -50,6 +56,9 @@ def convert(
         calibration=calibration,
         target=target,
         max_ram=max_ram,
+        max_extra_macs=max_extra_macs,
+        schedule=schedule,
+        input_mode=input_mode,
         name=name,
         kernels=kernels,
     )

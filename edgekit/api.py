@@ -7,16 +7,19 @@ import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from edgekit.artifact import Artifact
 from edgekit.converters.load import Imported, load_model
+from edgekit.converters.plan_model import Budget, Schedule
 from edgekit.converters.samples import load_samples, samples_of
 from edgekit.errors import BadInputError
 from edgekit.ir import Array, Graph
 from edgekit.pipeline import ConvertOptions, convert_model, to_integers
+from edgekit.program import InputMode
 from edgekit.target import load_target
 
+MOST_EXTRA_MACS = 10_000
 _UNITS = {"": 1, "K": 1024, "M": 1024 * 1024}
 
 
@@ -32,6 +35,36 @@ def parse_bytes(size: int | str) -> int:
     return int(match[1]) * _UNITS[match[2].upper()]
 
 
+def parse_budget(
+    *,
+    schedule: str,
+    input_mode: str,
+    max_ram: int | str | None,
+    max_extra_macs: float | None,
+) -> Budget:
+    """The budget behind the options of ``convert``.
+
+    Raises:
+        BadInputError: one of them has no such value.
+    """
+    for option, value, values in (
+        ("--schedule", schedule, get_args(Schedule)),
+        ("--input", input_mode, get_args(InputMode)),
+    ):
+        if value not in values:
+            raise BadInputError(f"{option} {value}: use {' or '.join(values)}")
+    if max_extra_macs is not None and not 0 <= max_extra_macs <= MOST_EXTRA_MACS:
+        raise BadInputError(
+            f"--max-extra-macs {max_extra_macs}: give percent from 0 to {MOST_EXTRA_MACS}"
+        )
+    return Budget(
+        schedule=cast(Schedule, schedule),
+        input_mode=cast(InputMode, input_mode),
+        max_ram_bytes=None if max_ram is None else parse_bytes(max_ram),
+        max_extra_macs=max_extra_macs,
+    )
+
+
 def convert_to_artifact(
     model: Any,
     example_inputs: Any,
@@ -39,6 +72,9 @@ def convert_to_artifact(
     calibration: Iterable[Any] | str | Path | None,
     target: str,
     max_ram: int | str | None,
+    max_extra_macs: float | None,
+    schedule: str,
+    input_mode: str,
     name: str,
     kernels: str,
 ) -> Artifact:
@@ -48,7 +84,12 @@ def convert_to_artifact(
         target=load_target(target),
         name=name,
         kernels=kernels,
-        max_ram_bytes=None if max_ram is None else parse_bytes(max_ram),
+        budget=parse_budget(
+            schedule=schedule,
+            input_mode=input_mode,
+            max_ram=max_ram,
+            max_extra_macs=max_extra_macs,
+        ),
     )
     integers = to_integers(imported, _samples(imported.graph, calibration), warn=_warn)
     return Artifact(convert_model(integers, options))

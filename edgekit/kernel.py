@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.ir import Array, Call
-from edgekit.layout import NHWC, Layout
+from edgekit.layout import NHWC, Layout, map_size
 
-ELEMENT_TYPES: Mapping[str, str] = {"s8": "int8", "s16": "int16"}
+ELEMENT_TYPES: Mapping[str, str] = {"s8": "int8", "s16": "int16", "s32": "int32"}
 """The words for element types in the names of kernels."""
 
 CValue = int | str | Array
@@ -51,11 +51,20 @@ class Binding:
     """The layouts that lowering chose for the activations of a call, and the flat view.
 
     A flat call sees its maps as one row of height * width pixels.
+
+    rows: the equal parts in which the input of an accumulating kernel arrives, one for each call,
+        where they are not the rows of its map: a classifier's flat input is a map row by row.
     """
 
     inputs: tuple[Layout, ...]
     output: Layout = NHWC
     flat: bool = False
+    rows: int | None = None
+
+
+def input_rows(call: Call, binding: Binding) -> int:
+    """How many calls an accumulating kernel gets: one for each row of its input."""
+    return binding.rows or map_size(call.activations[0].shape)[0]
 
 
 def _accept_all(call: Call) -> str | None:
@@ -63,6 +72,11 @@ def _accept_all(call: Call) -> str | None:
 
 
 def _no_scratch(call: Call, binding: Binding) -> int:
+    return 0
+
+
+def no_channel_blocks(call: Call) -> int:
+    """The kernel always computes all channels."""
     return 0
 
 
@@ -85,6 +99,12 @@ class Kernel:
     needs_padding_row: rows of padding must point at real bytes of zero point; else NULL marks them.
     write_behind: how its output may overlap a dead input; None when it may not.
     flat: pixels are independent, so a map may be seen as one long row.
+    channel_blocks: 0, or the number of which the first channel of a block must be a multiple.
+        A channelwise kernel (depthwise, pooling) then finds only the block's channels in its input
+        rows and writes them between those of the other blocks; any other kernel reads all
+        channels and writes only those of the block, side by side.
+    accumulates: it is called once for every input row, top to bottom, with that row alone; scratch
+        keeps its sums from the first call to the last one, which completes the output.
     stack_bytes: upper bound of its stack frame and of what it calls, over all targets.
     """
 
@@ -100,6 +120,8 @@ class Kernel:
     needs_padding_row: bool = False
     write_behind: WriteBehind | None = None
     flat: bool = False
+    channel_blocks: Callable[[Call], int] = no_channel_blocks
+    accumulates: bool = False
     stack_bytes: int = 256
 
     @property

@@ -9,20 +9,35 @@ from typing import Literal
 import msgspec
 
 from edgekit.errors import BadInputError
+from edgekit.program import InputMode
 
 DType = Literal["int8", "int16", "int32"]
 Role = Literal["input", "output", "scratch"]
 Place = Literal["arena", "model_input", "model_output", "constant"]
+Completes = Literal["map", "row", "row_from_bottom", "map_at_end", "nothing"]
+PairPrimitive = Literal["F", "R", "E"]
 
 MANIFEST_NAME = "manifest.json"
 
 
-class TensorEntry(msgspec.Struct, frozen=True, kw_only=True):
+def port_structs(mode: InputMode, *, inputs: int, outputs: int) -> tuple[bool, bool]:
+    """Whether the generated C takes its inputs, and its outputs, through a struct of pointers.
+
+    One input and one output go directly; rows that are pushed or pulled are no pointers to an input.
+    """
+    if mode in ("stream", "pull"):
+        return False, outputs != 1
+    several = inputs != 1 or outputs != 1
+    return several, several
+
+
+class TensorEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One input or output of the generated C, in the order of its arguments.
 
     ``shape`` is what the C code sees (NHWC, batch first); ``source_shape`` and ``layout`` are what
     the imported model declared (``layout`` is "NHWC", "NCHW" or "" when rank < 4).
-    real value = scale * (integer - zero_point).
+    real value = scale * (integer - zero_point). ``arena_offset`` is the place of an input that the
+    run overwrites (input mode "overwrite").
     """
 
     name: str
@@ -33,13 +48,15 @@ class TensorEntry(msgspec.Struct, frozen=True, kw_only=True):
     scale: float
     zero_point: int
     bytes: int
+    arena_offset: int | None = None
 
 
 class BufferEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A buffer of a layer. ``place`` says which memory ``offset`` counts from.
 
     ``index`` is the position among the model's inputs or outputs; ``layout`` is "nhwc" or
-    "row_planar:<pad_left>:<channel_stride>" (edgekit/layout.py).
+    "row_planar:<pad_left>:<channel_stride>" (edgekit/layout.py). Row r of the map lies at
+    r % ``ring_rows``, ``row_bytes`` apart; ``row_bytes`` 0: as a whole, or one row serves all.
     """
 
     role: Role
@@ -49,10 +66,18 @@ class BufferEntry(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     bytes: int
     layout: str
+    row_bytes: int = 0
+    ring_rows: int = 1
 
 
 class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One kernel call of the layer list; ``index`` is the argument of EK_LAYER_HOOK."""
+    """One layer; ``index`` is the argument of EK_LAYER_HOOK.
+
+    ``completes`` says what of the output is there behind each firing (EK_FIRED_HOOK): "map": all of
+    it, "row": row `row`, "row_from_bottom": row `row` counted from the last one, "map_at_end": all
+    of it behind the last row, nothing before, "nothing": its rows pass to the next layer block by
+    block and never lie in memory together. ``rows`` are those of the firings that compute it once.
+    """
 
     index: int
     name: str
@@ -61,13 +86,29 @@ class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
     macs: int
     buffers: tuple[BufferEntry, ...]
+    completes: Completes = "map"
+    rows: int = 1
+
+
+class PairEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Two layers, by index, that share rows in blocks of ``block_channels`` channels.
+
+    ``primitive``: "F" keeps the rows that the next window needs, "R" computes them again, "E" runs
+    over the whole map for one block before the next.
+    """
+
+    primitive: PairPrimitive
+    producer: int
+    consumer: int
+    block_channels: int
 
 
 class SegmentEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of layers that one scheduling primitive executes."""
+    """A run of layers that one scheduling primitive executes, and the pairs among them."""
 
     primitive: str
     layers: tuple[int, ...]
+    pairs: tuple[PairEntry, ...] = ()
 
 
 class DeadChannels(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,12 +126,17 @@ class DeadChannels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of manifest.json; sizes in bytes."""
+    """The whole of manifest.json; sizes in bytes.
+
+    ``input_bytes`` and ``output_bytes`` are those of the tensors; ``ram_bytes`` counts the arena, and
+    of the tensors what the caller must hold: an input that is streamed, pulled or overwritten in
+    the arena is not held.
+    """
 
     edgekit_version: str
     name: str
     target: str
-    input_mode: str
+    input_mode: InputMode
     arena_bytes: int
     arena_align: int
     arena_lower_bound_bytes: int
@@ -109,6 +155,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     content_hash: str
     dead_channels: tuple[DeadChannels, ...] = ()
+
+    @property
+    def port_structs(self) -> tuple[bool, bool]:
+        """Whether inputs, and outputs, go through a struct of pointers."""
+        return port_structs(self.input_mode, inputs=len(self.inputs), outputs=len(self.outputs))
+
+    @property
+    def entry_points(self) -> tuple[str, ...]:
+        """The C functions of the model, in the order in which a caller needs them."""
+        words = ("begin", "push_rows", "finish") if self.input_mode == "stream" else ("run",)
+        return tuple(f"{self.name}_{word}" for word in words)
 
     def to_json(self) -> bytes:
         """The text of manifest.json, the same bytes on every machine."""

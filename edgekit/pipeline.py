@@ -3,28 +3,25 @@
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from edgekit.arith import round_half_away
-from edgekit.converters.allocate import allocate
 from edgekit.converters.channels.dead import dead_channels, remove_dead_channels
 from edgekit.converters.legalize import legalize, legalize_integer
 from edgekit.converters.load import Imported
-from edgekit.converters.lower import lower
-from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.plan_model import Budget, plan_model, with_least_ram
+from edgekit.converters.quantize.calibrate import FloatSample, calibrate
 from edgekit.converters.quantize.ptq import quantize
 from edgekit.converters.samples import noise_samples
-from edgekit.converters.schedule.layerwise import layerwise
 from edgekit.emit.sources import EmitOptions, Sources, emit
-from edgekit.errors import DoesNotFitError
-from edgekit.interpret import interpret_float
-from edgekit.ir import INTEGER_RANGE, Array, Graph, QGraph
+from edgekit.errors import BadInputError, DoesNotFitError
+from edgekit.ir import INTEGER_RANGE, Array, QGraph
 from edgekit.limits import check_float_work, check_graph
-from edgekit.manifest import DeadChannels
+from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
 from edgekit.program import Image
 from edgekit.reference import SAMPLE_COUNT, reference_files
@@ -32,18 +29,21 @@ from edgekit.target import Target
 from edgekit.version import VERSION
 
 Progress = Callable[[str], None]
-FloatSample = tuple[Array, ...]
 SEED = 0
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """What ``convert`` can be told. ``max_ram_bytes`` bounds arena, input and output together."""
+    """What ``convert`` can be told.
+
+    budget: the schedule, how the input comes, and what may be used: its ``max_ram_bytes`` bounds
+    the arena and what the caller holds together.
+    """
 
     target: Target
     name: str = "model"
     kernels: str = "auto"
-    max_ram_bytes: int | None = None
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
@@ -85,33 +85,19 @@ def to_integers(
             "give real inputs with --calib"
         )
         samples = noise_samples(graph, SAMPLE_COUNT, SEED)
-    stored, everything = _tee(samples)
-    ranges = calibrate(graph, _reported(everything, progress))
+    calibration = calibrate(graph, _reported(samples, progress), kept=SAMPLE_COUNT)
     progress("quantize")
-    legal = legalize_integer(quantize(graph, ranges))
+    legal = legalize_integer(quantize(graph, calibration.ranges))
     quantized = remove_dead_channels(legal)
-    outputs = tuple(_float_outputs(graph, sample) for sample in stored)
-    integers = tuple(_quantize_sample(quantized, sample) for sample in stored)
+    integers = tuple(_quantize_sample(quantized, sample) for sample in calibration.samples)
     dead = dead_channels(legal, quantized)
-    return IntegerModel(quantized, integers, outputs, None, macs, dead)
-
-
-def _tee(samples: Iterable[FloatSample]) -> tuple[tuple[FloatSample, ...], Iterable[FloatSample]]:
-    """The first samples, kept for the reference folder, and all of them."""
-    iterator = iter(samples)
-    first = tuple(itertools.islice(iterator, SAMPLE_COUNT))
-    return first, itertools.chain(first, iterator)
+    return IntegerModel(quantized, integers, calibration.outputs, None, macs, dead)
 
 
 def _reported(samples: Iterable[FloatSample], progress: Progress) -> Iterable[FloatSample]:
     for number, sample in enumerate(samples, start=1):
         progress(f"calibrate: sample {number}")
         yield sample
-
-
-def _float_outputs(graph: Graph, sample: FloatSample) -> tuple[Array, ...]:
-    values = interpret_float(graph, sample, outputs_only=True)
-    return tuple(values[port.tensor] for port in graph.outputs)
 
 
 def _quantize_sample(graph: QGraph, sample: Sequence[Array]) -> tuple[Array, ...]:
@@ -140,9 +126,17 @@ def _integer_noise(graph: QGraph) -> tuple[tuple[Array, ...], ...]:
     return tuple(tuple(draw(port.tensor) for port in graph.inputs) for _ in range(SAMPLE_COUNT))
 
 
-def plan(model: IntegerModel, options: ConvertOptions) -> Image:
-    """Lower and place a model; does not check whether it fits."""
-    return allocate(lower(layerwise(model.graph), options.target, kernels=options.kernels))
+def plan(
+    model: IntegerModel, options: ConvertOptions, *, progress: Progress = lambda text: None
+) -> Image:
+    """Schedule, lower and place a model; the result may exceed the budget."""
+    limits = (options.budget.max_ram_bytes, options.target.sram_bytes)
+    most = min((limit for limit in limits if limit), default=None)
+    budget = dataclasses.replace(options.budget, max_ram_bytes=most)
+    planned = plan_model(
+        model.graph, options.target, budget, kernels=options.kernels, progress=progress
+    )
+    return planned.image
 
 
 def convert_model(
@@ -154,8 +148,8 @@ def convert_model(
         DoesNotFitError: it needs more RAM or flash than the budget or the board has.
         UnsupportedError: a layer has no kernel.
     """
-    progress("lower and allocate")
-    image = plan(model, options)
+    progress("schedule")
+    image = plan(model, options, progress=progress)
     progress("emit")
     reference = reference_files(
         model.graph, model.samples, model.float_outputs, model.source_tflite
@@ -165,24 +159,49 @@ def convert_model(
         EmitOptions(options.name, options.target, VERSION, model.macs_network, model.dead_channels),
         reference,
     )
-    _check_fit(sources, options)
+    _check_fit(model, sources, options)
     return sources
 
 
-def _check_fit(sources: Sources, options: ConvertOptions) -> None:
+def _check_fit(model: IntegerModel, sources: Sources, options: ConvertOptions) -> None:
     manifest = sources.manifest
-    limits = [limit for limit in (options.max_ram_bytes, options.target.sram_bytes) if limit]
+    limits = [limit for limit in (options.budget.max_ram_bytes, options.target.sram_bytes) if limit]
     if limits and manifest.ram_bytes > min(limits):
-        peak = max(manifest.layers, key=lambda layer: sum(b.bytes for b in layer.buffers))
-        raise DoesNotFitError(
-            f"{options.name}: it needs {manifest.ram_bytes} bytes of RAM (arena "
-            f"{manifest.arena_bytes}, input {manifest.input_bytes}, output {manifest.output_bytes})"
-            f" but {min(limits)} are allowed; the layerwise schedule peaks at {peak.op} "
-            f"'{peak.source or peak.name}': lower the input resolution or its channels"
-        )
+        raise DoesNotFitError(_too_much_ram(model, manifest, options, min(limits)))
     flash = options.target.flash_bytes
     if flash and manifest.flash_bytes > flash:
         raise DoesNotFitError(
             f"{options.name}: weights and tables need {manifest.flash_bytes} bytes of flash but "
             f"{options.target.name} has {flash}; use a narrower network"
         )
+
+
+def _too_much_ram(
+    model: IntegerModel, manifest: Manifest, options: ConvertOptions, limit: int
+) -> str:
+    """What is needed, the least that is possible, and what would make it fit."""
+    budget = options.budget
+    text = (
+        f"{options.name}: it needs {manifest.ram_bytes} bytes of RAM (arena "
+        f"{manifest.arena_bytes}, --input {manifest.input_mode}) but {limit} are allowed"
+    )
+    if budget.schedule == "layerwise":
+        return f"{text}; use --schedule auto"
+    ways = []
+    for mode in dict.fromkeys((budget.input_mode, "stream")):
+        try:
+            least = with_least_ram(
+                model.graph, options.target, dataclasses.replace(budget, input_mode=mode)
+            )
+        except BadInputError:
+            continue  # the model has no rows
+        macs = least.image.program.macs_executed / max(manifest.macs_legalized, 1) * 100 - 100
+        ways.append(
+            f"--input {mode} needs at least {least.ram_bytes} (arena {least.image.arena_bytes}, "
+            f"{macs:.0f}% extra MACs)"
+        )
+    peak = max(manifest.layers, key=lambda layer: sum(b.bytes for b in layer.buffers))
+    return (
+        f"{text}; {', '.join(ways)}; else lower the input resolution, or the channels around "
+        f"{peak.op} '{peak.source or peak.name}'"
+    )

@@ -10,32 +10,69 @@ from typing import Literal
 from edgekit.ir import Array, QGraph
 from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.layout import NHWC, Layout
-from edgekit.window import Axis
+from edgekit.window import RowMap
 
+InputMode = Literal["resident", "stream", "pull", "overwrite"]
+"""resident: the whole input lies in the caller's memory; overwrite: in the arena, which reuses it;
+stream: its rows are pushed one by one; pull: rows are read through a callback."""
 Place = Literal["arena", "model_input", "model_output", "constant"]
 
+INPUT_STEP = "input"
+"""The layer name of the step that takes pushed or pulled rows; it is step 0."""
+CURSOR_BYTES = 8
+"""Where a streamed run keeps its place (ek_cursor)."""
 ARENA_ALIGN = 8
 """Alignment in bytes that the caller's arena must have."""
 BUFFER_ALIGN = 4
 """Alignment in bytes of every buffer inside the arena: kernels load whole words."""
 MAX_ROWS = 64
-"""Row pointers that the row driver can hold (EK_MAX_ROWS)."""
-MAX_OPERANDS = 2
-"""Operands of a rows kernel (EK_MAX_OPERANDS)."""
+"""Row pointers of one call of a rows kernel (EK_MAX_ROWS)."""
+MAX_PAIR_ROWS = 16
+"""Rows of a window of a pair's consumer (EK_MAX_PAIR_ROWS)."""
+MAX_MAPS = 64
+"""Operands of a map kernel (EK_MAX_MAPS)."""
+MAX_FIRINGS = 0xFFFF
+"""Rows of a map, and steps, that the script can count."""
+
+
+def working_name(graph: QGraph, text: str) -> str:
+    """The name of a buffer that holds no tensor: ``text``, unless a tensor is called that."""
+    while text in graph.tensors:
+        text += "'"
+    return text
+
+
+def cursor_name(graph: QGraph) -> str:
+    """The buffer in which a streamed run keeps its place."""
+    return working_name(graph, "cursor")
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Bytes in the arena that live from step ``first`` to step ``last``, both included."""
+    """Bytes in the arena that hold data from position ``first`` of the script to ``last``.
+
+    ``busy`` has bit p set where they do at position p, where there are gaps between first and last:
+    a row that is consumed at once gives its bytes to others until the next one is computed.
+    """
 
     name: str
     bytes: int
     first: int
     last: int
+    busy: int | None = None
+
+    @property
+    def positions(self) -> int:
+        """Bit p is set where the buffer holds data at position p."""
+        if self.busy is not None:
+            return self.busy
+        return ((1 << (self.last - self.first + 1)) - 1) << self.first
 
     def alive_with(self, other: Buffer) -> bool:
-        """Whether there is a step at which both hold data."""
-        return self.first <= other.last and other.first <= self.last
+        """Whether there is a position at which both hold data."""
+        if self.busy is None and other.busy is None:
+            return self.first <= other.last and other.first <= self.last
+        return self.positions & other.positions != 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +94,8 @@ class Overlap:
 class Operand:
     """What a step reads or writes: a buffer by name, a port by index, or a constant table.
 
-    ``pixels`` is height * width; ``row_bytes`` is the distance from one row to the next; 0 repeats one row.
+    ``pixels`` is height * width; ``row_bytes`` is the distance from one row to the next; 0 repeats
+    one row. Row r lies at r % ``ring_rows``, and ``bytes`` are those of that many rows.
     """
 
     tensor: str
@@ -67,39 +105,58 @@ class Operand:
     bytes: int = 0
     pixels: int = 0
     row_bytes: int = 0
+    ring_rows: int = 1
     layout: Layout = NHWC
     data: Array | None = None
 
 
 @dataclass(frozen=True)
 class RowLoop:
-    """How the driver walks a rows kernel over its map (ek_rows_loop)."""
+    """The rows of a rows kernel: ``rows`` tells which input rows an output row reads."""
 
+    rows: RowMap
     input_height: int
     output_height: int
     output_width: int
     output_channels: int
-    kernel_height: int
-    stride: int
-    dilation: int
-    pad_top: int
-    upsampling: int = 1
 
     def rows_of(self, output_row: int) -> list[int]:
         """The input rows that an output row reads, top to bottom."""
-        axis = Axis(
-            self.kernel_height,
-            self.stride,
-            self.dilation,
-            self.pad_top,
-            upsampling=self.upsampling,
-        )
-        return [r for r in axis.inputs_of(output_row, self.input_height) if r is not None]
+        return [r for r in self.rows.inputs_of(output_row, self.input_height) if r is not None]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How two steps share the rows of the map between them, block of channels by block.
+
+    producer, consumer: step indices. kept, tile: arena buffers ("" where there is none), see
+    runtime_c/ek_pair.h. first_rows: rows that the producer computes ahead of the first window.
+    whole_map: one block after the other over the whole map, instead of row by row.
+    """
+
+    producer: int
+    consumer: int
+    channels: int
+    block_channels: int
+    block_row_bytes: int
+    kept: str
+    kept_rows: int
+    kept_block_bytes: int
+    tile: str
+    tile_rows: int
+    first_rows: int
+    whole_map: bool
+
+    @property
+    def kept_bytes(self) -> int:
+        """The last block may be a smaller one, but its rows lie as far apart as the others'."""
+        blocks = -(-self.channels // self.block_channels)
+        return (blocks - 1) * self.kept_block_bytes + self.kept_rows * self.block_row_bytes
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One layer: a kernel call, or a copy where a port needs its own memory (kernel None).
+    """One layer: a kernel call, or a copy of rows where there is none (kernel None).
 
     ``fill`` is the zero point that every output row is set to before it is computed, for the pads of
     a row-planar map. ``padding_value`` asks for a constant row of that value in place of rows of padding.
@@ -121,35 +178,84 @@ class Step:
     padding_value: int | None = None
 
 
+@dataclass(frozen=True)
+class Firings:
+    """``count`` firings of a step one after the other, of rows ``row``, ``row`` + 1, ...
+
+    A step without rows fires once, with row 0.
+    """
+
+    step: int
+    row: int
+    count: int
+
+
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Steps [first, last] that one scheduling primitive runs."""
+    """Steps [first, last] that run together, and the positions of the script that they take."""
 
     primitive: str
     first: int
     last: int
+    script_begin: int
+    script_end: int
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """All steps of a model, the arena buffers they use, and the overlaps that are allowed."""
+    """All steps of a model, the order of their rows, the arena buffers and the overlaps that are allowed.
+
+    ``script`` is the execution order; a position in it is an index into it.
+    """
 
     graph: QGraph
     steps: tuple[Step, ...]
+    script: tuple[Firings, ...]
     buffers: tuple[Buffer, ...]
     overlaps: tuple[Overlap, ...]
     segments: tuple[Segment, ...]
+    pairs: tuple[Pair, ...] = ()
+    macs_executed: int = 0
+    input_mode: InputMode = "resident"
 
     def verify(self) -> Program:
-        """Check that steps name buffers that are alive, and that names are unique."""
+        """Check that steps name buffers that are alive when they fire, and that names are unique."""
         by_name = {buffer.name: buffer for buffer in self.buffers}
         assert len(by_name) == len(self.buffers), "buffer names are not unique"
-        for index, step in enumerate(self.steps):
-            names = [o.buffer for o in (*step.operands, step.output) if o.place == "arena"]
+        for position, firings in enumerate(self.script):
+            step = self.steps[firings.step]
+            written = (step.output,) if _completes(step, firings) else ()
+            read = step.operands if _reads(step, firings) else ()
+            names = [o.buffer for o in (*read, *written) if o.place == "arena"]
             for name in (*names, *([step.scratch] if step.scratch else [])):
-                buffer = by_name[name]
-                assert buffer.first <= index <= buffer.last, f"{step.layer}: '{name}' is not alive"
+                alive = by_name[name].positions >> position & 1
+                assert alive, f"{step.layer}: '{name}' is not alive"
         return self
+
+    def finish_entry(self) -> int:
+        """The first position of the script that writes to an output of the model."""
+        for position, firings in enumerate(self.script):
+            if self.steps[firings.step].output.place == "model_output":
+                return position
+        return len(self.script)
+
+    def step_at(self, position: int) -> int:
+        """The step that fires at a position of the script."""
+        return self.script[position].step
+
+
+def _reads(step: Step, firings: Firings) -> bool:
+    """Whether firings read anything; the windows of some rows may see nothing but padding."""
+    if step.loop is None or (step.kernel is not None and step.kernel.accumulates):
+        return True
+    return any(step.loop.rows_of(firings.row + i) for i in range(firings.count))
+
+
+def _completes(step: Step, firings: Firings) -> bool:
+    """Whether firings write to the output; a kernel that accumulates does so in its last one."""
+    if step.kernel is None or not step.kernel.accumulates:
+        return True
+    return step.loop is not None and firings.row + firings.count == step.loop.output_height
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +288,7 @@ class Image:
                 continue
             output = a if overlap.output == a.name else b
             gap = self.offsets[overlap.input] - self.offsets[overlap.output]
-            if output.first not in self.bottom_up:
+            if self.program.step_at(output.first) not in self.bottom_up:
                 return gap >= overlap.distance
             return overlap.distance_bottom_up is not None and -gap >= overlap.distance_bottom_up
         return False

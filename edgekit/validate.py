@@ -14,9 +14,10 @@ from edgekit.errors import BadInputError, ValidationError
 from edgekit.inputs import InputSet, Sample, dequantize_array, load_inputs, seeded_samples
 from edgekit.interpret import interpret
 from edgekit.ir import Array
-from edgekit.manifest import LayerEntry, Manifest, load_manifest
+from edgekit.manifest import Manifest, load_manifest
 from edgekit.reference import Reference
-from edgekit.runners.host import run_host, unpack_buffer
+from edgekit.runners.host import run_host
+from edgekit.runners.layer_trace import FiredRows, output_of
 from edgekit.runners.qemu import run_qemu
 from edgekit.runners.source_tflite import (
     SourceRefusedError,
@@ -191,8 +192,8 @@ class _Run:
         if rung == "qemu":
             target = load_target(self._manifest.target)
             return run_qemu(self._directory, samples, target).outputs
-        on_layer = self._compare_layer if self._options.per_layer else None
-        return run_host(self._directory, samples, on_layer=on_layer).outputs
+        on_rows = self._compare_rows if self._options.per_layer else None
+        return run_host(self._directory, samples, on_rows=on_rows).outputs
 
     def compare(self, name: str, outputs: Outputs, expected: Outputs) -> Rung:
         mismatches = largest = 0
@@ -216,14 +217,15 @@ class _Run:
         guesses = [int(np.argmax(output[0])) for output in outputs]
         return float(np.mean(np.equal(guesses, self._given.labels[: len(guesses)])))
 
-    def _compare_layer(self, number: int, layer: LayerEntry, memory: Array) -> None:
-        """Compare what a layer wrote on the host with the reference's tensor."""
-        if self.first_difference is not None:
+    def _compare_rows(self, number: int, fired: FiredRows) -> None:
+        """Compare what a layer wrote on the host with the reference's tensor.
+
+        Once a layer differs, the other rows that it writes for that sample still count.
+        """
+        layer, first = fired.layer, self.first_difference
+        if first is not None and (first.sample, first.layer) != (number, layer.name):
             return
-        entry = next(buffer for buffer in layer.buffers if buffer.role == "output")
-        expected = self._activations(number)[entry.tensor]
-        actual = unpack_buffer(entry, memory, expected)
-        mismatches = int(np.count_nonzero(actual != expected))
+        mismatches = fired.differences(self._activations(number)[output_of(layer).tensor])
         if mismatches:
             self.first_difference = LayerDifference(
                 rung="host",
@@ -231,7 +233,7 @@ class _Run:
                 layer=layer.name,
                 source=layer.source,
                 kernel=layer.kernel,
-                mismatches=mismatches,
+                mismatches=mismatches + (0 if first is None else first.mismatches),
             )
 
     def _activations(self, number: int) -> dict[str, Array]:

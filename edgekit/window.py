@@ -66,6 +66,29 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class RowTable:
+    """The input rows of every output row, listed where no window describes them.
+
+    Resizes, mirrored borders and crops move rows in this way; every output row reads as many.
+    """
+
+    rows: tuple[tuple[int, ...], ...]
+
+    @property
+    def kernel(self) -> int:
+        """Input rows of an output row."""
+        return len(self.rows[0])
+
+    def inputs_of(self, output: int, input_size: int) -> list[int | None]:
+        """The input rows of an output row; none is padding."""
+        return list(self.rows[output])
+
+
+RowMap = Axis | RowTable
+"""Which input rows an output row reads, one entry for each row pointer of a rows kernel."""
+
+
+@dataclass(frozen=True)
 class Window:
     """The windows of an operator over the rows (height) and columns (width) of an NHWC map."""
 

@@ -15,7 +15,7 @@ static int8_t add(const ek_add_s8 *layer, int32_t a, int32_t b) {
 
 void ek_add_s8__ref(const void *layer_, const void *const *rows, void *output,
                     const ek_region *region, void *scratch) {
-  const ek_add_s8 *layer = layer_;
+  const ek_add_s8 *layer = (const ek_add_s8 *)layer_;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {
     const int8_t *first = (const int8_t *)rows[0] + column * layer->first_column_stride;

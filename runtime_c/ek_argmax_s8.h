@@ -18,4 +18,10 @@ typedef struct {
  * No scratch. */
 void ek_argmax_s8__ref(const void *layer, const void *const *inputs, void *output, void *scratch);
 
+/* The same along columns or channels, row by row; outer counts for nothing. rows: one pointer, to
+ * [output width][count][inner]. output: int32_t [output width][inner], 4-byte aligned. No scratch.
+ */
+void ek_argmax_s8__ref_rows(const void *layer, const void *const *rows, void *output,
+                            const ek_region *region, void *scratch);
+
 #endif

@@ -2,8 +2,8 @@
 #include "ek_argmax_s8.h"
 
 void ek_argmax_s8__ref(const void *layer_, const void *const *inputs, void *output, void *scratch) {
-  const ek_argmax_s8 *layer = layer_;
-  int32_t *out = output;
+  const ek_argmax_s8 *layer = (const ek_argmax_s8 *)layer_;
+  int32_t *out = (int32_t *)output;
   (void)scratch;
   for (int32_t o = 0; o < layer->outer; o++) {
     const int8_t *in = (const int8_t *)inputs[0] + o * layer->count * layer->inner;

@@ -15,15 +15,21 @@ typedef struct {
   int32_t stride_width;
   int32_t dilation_width;
   int32_t pad_left;
-  int32_t count_padding; /* 1: all taps count, padding as zero_point; 0: only taps inside the map */
-  int32_t zero_point;
   int32_t minimum;
   int32_t maximum;
+  int32_t count_padding; /* 1: all taps count, padding as zero_point; 0: only taps inside the map */
+  int32_t zero_point;
 } ek_average_pool2d_s8;
 
-/* rows: kernel_height pointers to [input_width][channels], NULL for padding.
- * output: [output width][channels]. No scratch. */
+/* rows: kernel_height pointers to [input_width][channels of the block], NULL for padding.
+ * output: [output width][channels], of which those of the block are written. No scratch. */
 void ek_average_pool2d_s8__ref(const void *layer, const void *const *rows, void *output,
                                const ek_region *region, void *scratch);
+
+/* Accumulates (ek_kernel.h) over kernel_height input rows, which are all rows of the map; nothing
+ * is padded. rows: one pointer, to [input_width][channels]. output: as above, one row, all of it.
+ * scratch: int32_t [output width][channels]. */
+void ek_average_pool2d_s8__ref_accumulating(const void *layer, const void *const *rows,
+                                            void *output, const ek_region *region, void *scratch);
 
 #endif

@@ -4,10 +4,10 @@
 
 void ek_batch_matmul_s8__ref(const void *layer_, const void *const *inputs, void *output,
                              void *scratch) {
-  const ek_batch_matmul_s8 *layer = layer_;
+  const ek_batch_matmul_s8 *layer = (const ek_batch_matmul_s8 *)layer_;
   const int32_t minimum = -128 - layer->output_zero_point;
   const int32_t maximum = 127 - layer->output_zero_point;
-  int8_t *out = output;
+  int8_t *out = (int8_t *)output;
   (void)scratch;
   for (int32_t batch = 0; batch < layer->batches; batch++) {
     const int8_t *x = (const int8_t *)inputs[0] + batch * layer->x_batch_stride;

@@ -4,17 +4,14 @@
 
 void ek_concat_s16__ref(const void *layer_, const void *const *inputs, void *output,
                         void *scratch) {
-  const ek_concat_s16 *layer = layer_;
-  int16_t *out = output;
+  const ek_concat_s16 *layer = (const ek_concat_s16 *)layer_;
+  int16_t *out = (int16_t *)output;
   (void)scratch;
-  for (int32_t turn = 0; turn < layer->turns; turn++) {
-    for (int32_t input = 0; input < layer->input_count; input++) {
-      const int32_t elements = layer->block_elements[input];
-      const int16_t *in = (const int16_t *)inputs[input] + turn * elements;
-      for (int32_t i = 0; i < elements; i++) {
-        const int32_t scaled = ek_scale(in[i], layer->multipliers[input], layer->shifts[input]);
-        *out++ = (int16_t)ek_clamp(scaled, -32768, 32767);
-      }
+  for (int32_t i = 0; i < layer->input_count; i++) {
+    const int16_t *in = (const int16_t *)inputs[i];
+    for (int32_t e = 0; e < layer->widths[i]; e++) {
+      const int32_t scaled = ek_scale(in[e], layer->multipliers[i], layer->shifts[i]);
+      *out++ = (int16_t)ek_clamp(scaled, -32768, 32767);
     }
   }
 }

@@ -5,20 +5,29 @@
 
 #include "ek_kernel.h"
 
-/* In every turn, each input in order gives its next block_elements[i] elements:
+/* Input i lies in the output from column_offsets[i] and channel_offsets[i] on:
  * output = clamp(scale(x - zero_points[i]) + output_zero_point) */
 typedef struct {
   int32_t input_count;
-  int32_t turns;
-  const int32_t *block_elements; /* [input_count] */
-  const int32_t *zero_points;    /* [input_count] */
-  const int32_t *multipliers;    /* [input_count], in [0, 2^31) */
-  const int32_t *shifts;         /* [input_count], -31 to 30, > 0 is to the left */
+  int32_t output_channels;
+  const int32_t *widths; /* [input_count], and so on */
+  const int32_t *channels;
+  const int32_t *column_offsets;
+  const int32_t *channel_offsets;
+  const int32_t *zero_points;
+  const int32_t *multipliers; /* in [0, 2^31) */
+  const int32_t *shifts;      /* -31 to 30, > 0 is to the left */
   int32_t output_zero_point;
 } ek_concat_s8;
 
-/* inputs: input_count pointers, to [turns][block_elements[i]]; one tensor may come twice.
- * output: [turns][sum of block_elements]. No scratch. */
+/* Side by side along columns or channels. rows: input_count pointers, to [widths[i]][channels[i]];
+ * one may come twice. output: [output width][output_channels]. No scratch. */
+void ek_concat_s8__ref_rows(const void *layer, const void *const *rows, void *output,
+                            const ek_region *region, void *scratch);
+
+/* One below the other along rows: all elements of a tensor are columns of one channel.
+ * inputs: input_count pointers, to [widths[i]]; one may come twice. output: [sum of widths]. No
+ * scratch. */
 void ek_concat_s8__ref(const void *layer, const void *const *inputs, void *output, void *scratch);
 
 #endif

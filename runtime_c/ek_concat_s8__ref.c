@@ -3,20 +3,17 @@
 #include "ek_requantize.h"
 
 void ek_concat_s8__ref(const void *layer_, const void *const *inputs, void *output, void *scratch) {
-  const ek_concat_s8 *layer = layer_;
-  int8_t *out = output;
+  const ek_concat_s8 *layer = (const ek_concat_s8 *)layer_;
+  int8_t *out = (int8_t *)output;
   (void)scratch;
-  for (int32_t turn = 0; turn < layer->turns; turn++) {
-    for (int32_t input = 0; input < layer->input_count; input++) {
-      const int32_t elements = layer->block_elements[input];
-      const int8_t *in = (const int8_t *)inputs[input] + turn * elements;
-      const int32_t minimum = -128 - layer->output_zero_point;
-      const int32_t maximum = 127 - layer->output_zero_point;
-      for (int32_t i = 0; i < elements; i++) {
-        const int32_t scaled = ek_scale(in[i] - layer->zero_points[input],
-                                        layer->multipliers[input], layer->shifts[input]);
-        *out++ = (int8_t)(ek_clamp(scaled, minimum, maximum) + layer->output_zero_point);
-      }
+  for (int32_t i = 0; i < layer->input_count; i++) {
+    const int8_t *in = (const int8_t *)inputs[i];
+    for (int32_t e = 0; e < layer->widths[i]; e++) {
+      const int32_t scaled =
+          ek_scale(in[e] - layer->zero_points[i], layer->multipliers[i], layer->shifts[i]);
+      *out++ = (int8_t)(ek_clamp(scaled, -128 - layer->output_zero_point,
+                                 127 - layer->output_zero_point) +
+                        layer->output_zero_point);
     }
   }
 }

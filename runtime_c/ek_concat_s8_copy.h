@@ -5,15 +5,24 @@
 
 #include "ek_kernel.h"
 
-/* In every turn, each input in order gives its next block_bytes[i] bytes. */
+/* Input i lies in the output from column_offsets[i] and channel_offsets[i] on. */
 typedef struct {
   int32_t input_count;
-  int32_t turns;
-  const int32_t *block_bytes; /* [input_count] */
+  int32_t output_channels;
+  const int32_t *widths; /* [input_count], and so on */
+  const int32_t *channels;
+  const int32_t *column_offsets;
+  const int32_t *channel_offsets;
 } ek_concat_s8_copy;
 
-/* inputs: input_count pointers, to [turns][block_bytes[i]]; one tensor may come twice.
- * output: [turns][sum of block_bytes]. No scratch. */
+/* Side by side along columns or channels. rows: input_count pointers, to [widths[i]][channels[i]];
+ * one may come twice. output: [output width][output_channels]. No scratch. */
+void ek_concat_s8_copy__ref_rows(const void *layer, const void *const *rows, void *output,
+                                 const ek_region *region, void *scratch);
+
+/* One below the other along rows: all bytes of a tensor are columns of one channel.
+ * inputs: input_count pointers, to [widths[i]]; one may come twice. output: [sum of widths]. No
+ * scratch. */
 void ek_concat_s8_copy__ref(const void *layer, const void *const *inputs, void *output,
                             void *scratch);
 

@@ -5,14 +5,11 @@
 
 void ek_concat_s8_copy__ref(const void *layer_, const void *const *inputs, void *output,
                             void *scratch) {
-  const ek_concat_s8_copy *layer = layer_;
-  int8_t *out = output;
+  const ek_concat_s8_copy *layer = (const ek_concat_s8_copy *)layer_;
+  int8_t *out = (int8_t *)output;
   (void)scratch;
-  for (int32_t turn = 0; turn < layer->turns; turn++) {
-    for (int32_t input = 0; input < layer->input_count; input++) {
-      const int32_t bytes = layer->block_bytes[input];
-      memcpy(out, (const int8_t *)inputs[input] + turn * bytes, (size_t)bytes);
-      out += bytes;
-    }
+  for (int32_t i = 0; i < layer->input_count; i++) {
+    memcpy(out, inputs[i], (size_t)layer->widths[i]);
+    out += layer->widths[i];
   }
 }

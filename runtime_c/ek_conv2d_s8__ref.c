@@ -27,14 +27,17 @@ static int32_t dot(const ek_conv2d_s8 *layer, const void *const *rows, int32_t c
 
 void ek_conv2d_s8__ref(const void *layer_, const void *const *rows, void *output,
                        const ek_region *region, void *scratch) {
-  const ek_conv2d_s8 *layer = layer_;
+  const ek_conv2d_s8 *layer = (const ek_conv2d_s8 *)layer_;
+  const int32_t channel_begin = region->channel_begin;
+  const int32_t block_channels = region->channel_end - channel_begin;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {
-    int8_t *out = (int8_t *)output + column * layer->output_channels;
-    for (int32_t c = 0; c < layer->output_channels; c++) {
+    int8_t *out = (int8_t *)output + column * block_channels;
+    for (int32_t i = 0; i < block_channels; i++) {
+      const int32_t c = channel_begin + i;
       const int32_t sum = layer->bias[c] + dot(layer, rows, column, c);
       const int32_t scaled = ek_scale(sum, layer->multipliers[c], layer->shifts[c]);
-      out[c] = (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
+      out[i] = (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
     }
   }
 }

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Channels of an int8 map become blocks of pixels. */
+/* Channels of an int8 map become blocks of pixels, row by row. */
 #ifndef EK_DEPTH_TO_SPACE_S8_H
 #define EK_DEPTH_TO_SPACE_S8_H
 
 #include "ek_kernel.h"
 
-/* output[y * block + i][x * block + j][c] =
- *   input[y][x][(i * block + j) * place_stride + c * channel_stride] */
+/* With i = region->row mod block:
+ * output[x * block + j][c] = row[x][(i * block + j) * place_stride + c * channel_stride] */
 typedef struct {
-  int32_t input_height;
-  int32_t input_width;
   int32_t block;
   int32_t channels; /* of the output; the input has block * block as many */
   int32_t place_stride;
   int32_t channel_stride;
 } ek_depth_to_space_s8;
 
-/* inputs: one map [input_height][input_width][block * block * channels].
- * output: [input_height * block][input_width * block][channels]. No scratch. */
-void ek_depth_to_space_s8__ref(const void *layer, const void *const *inputs, void *output,
-                               void *scratch);
+/* rows: one pointer, to [input width][block * block * channels].
+ * output: [input width * block][channels]. No scratch. */
+void ek_depth_to_space_s8__ref(const void *layer, const void *const *rows, void *output,
+                               const ek_region *region, void *scratch);
 
 #endif

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ek_depth_to_space_s8.h"
 
-void ek_depth_to_space_s8__ref(const void *layer_, const void *const *inputs, void *output,
-                               void *scratch) {
-  const ek_depth_to_space_s8 *layer = layer_;
+void ek_depth_to_space_s8__ref(const void *layer_, const void *const *rows, void *output,
+                               const ek_region *region, void *scratch) {
+  const ek_depth_to_space_s8 *layer = (const ek_depth_to_space_s8 *)layer_;
   const int32_t block = layer->block;
   const int32_t deep = block * block * layer->channels;
-  int8_t *out = output;
   (void)scratch;
-  for (int32_t y = 0; y < layer->input_height * block; y++) {
-    for (int32_t x = 0; x < layer->input_width * block; x++) {
-      const int32_t pixel = (y / block) * layer->input_width + x / block;
-      const int32_t place = (y % block) * block + x % block;
-      const int8_t *in = (const int8_t *)inputs[0] + pixel * deep + place * layer->place_stride;
-      for (int32_t c = 0; c < layer->channels; c++) {
-        *out++ = in[c * layer->channel_stride];
-      }
+  for (int32_t x = region->column_begin; x < region->column_end; x++) {
+    const int32_t place = (region->row % block) * block + x % block;
+    const int8_t *in = (const int8_t *)rows[0] + x / block * deep + place * layer->place_stride;
+    int8_t *out = (int8_t *)output + x * layer->channels;
+    for (int32_t c = 0; c < layer->channels; c++) {
+      out[c] = in[c * layer->channel_stride];
     }
   }
 }

@@ -24,7 +24,7 @@ static int64_t dot(const ek_depthwise_conv2d_s16 *layer, const void *const *rows
 
 void ek_depthwise_conv2d_s16__ref(const void *layer_, const void *const *rows, void *output,
                                   const ek_region *region, void *scratch) {
-  const ek_depthwise_conv2d_s16 *layer = layer_;
+  const ek_depthwise_conv2d_s16 *layer = (const ek_depthwise_conv2d_s16 *)layer_;
   const int32_t output_channels = layer->input_channels * layer->channel_multiplier;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {

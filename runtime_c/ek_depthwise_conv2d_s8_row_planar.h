@@ -20,9 +20,10 @@ typedef struct {
 
 /* Stride 1 and 2 along the width.
  *
- * rows: 3 pointers to row-planar rows [channels][channel_stride] (edgekit/layout.py), 4-byte
- *       aligned, whose left padding is the window's; rows of padding hold the zero point, too.
- * output: NHWC [output width][channels]. No scratch. */
+ * rows: 3 pointers to row-planar rows [channels of the block][channel_stride], 4-byte aligned
+ *       (edgekit/layout.py), whose left padding is the window's; padding rows hold the zero point.
+ * output: NHWC [output width][channels], of which those of the block are written: one or more.
+ * No scratch. */
 void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s1(const void *layer, const void *const *rows,
                                                   void *output, const ek_region *region,
                                                   void *scratch);

@@ -42,10 +42,11 @@ void ek_dsp_depthwise_columns(const ek_depthwise_conv2d_s8_row_planar *layer,
                               int32_t stride) {
   const int32_t words =
       layer->finish == EK_DSP_CLAMPED ? EK_DSP_DEPTHWISE_CLAMPED_WORDS : EK_DSP_DEPTHWISE_WORDS;
-  for (int32_t c = 0; c < layer->channels; c++) {
+  for (int32_t c = region->channel_begin; c < region->channel_end; c++) {
     const int32_t *channel = layer->packed + c * words;
+    const int32_t offset = (c - region->channel_begin) * layer->channel_stride;
     for (int32_t column = region->column_begin; column < region->column_end; column++) {
-      const int32_t sum = sum_of(channel, rows, c * layer->channel_stride, column * stride, stride);
+      const int32_t sum = sum_of(channel, rows, offset, column * stride, stride);
       output[column * layer->channels + c] = finish_of(layer, channel, sum);
     }
   }

@@ -30,6 +30,11 @@ typedef struct {
   ek_dsp_registers *saved;
 } ek_dsp_depthwise_row;
 
+/* Assembly has the names of C. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* top, middle, bottom: the word with the first input column of the first pixel. Nothing behind the
  * last column that a pixel needs, rounded up to a word, is read. One function per finish. */
 void ek_dsp_depthwise_3x3s1_at_zero_point(const int8_t *top, const int8_t *middle,
@@ -46,5 +51,9 @@ void ek_dsp_depthwise_3x3s2_linear(const int8_t *top, const int8_t *middle, cons
                                    const int32_t *packed, ek_dsp_depthwise_row row);
 void ek_dsp_depthwise_3x3s2_clamped(const int8_t *top, const int8_t *middle, const int8_t *bottom,
                                     const int32_t *packed, ek_dsp_depthwise_row row);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,7 +5,7 @@
 
 #if !defined(__ARM_FEATURE_DSP)
 
-/* The row as a layer of its own: output columns from 0, channels one after the other. */
+/* The row as the first channels of a layer of its own: output columns from 0. */
 static void row_of(const int8_t *const *inputs, const int32_t *packed, ek_dsp_depthwise_row row,
                    int32_t stride, int32_t finish) {
   const int32_t words =
@@ -17,7 +17,7 @@ static void row_of(const int8_t *const *inputs, const int32_t *packed, ek_dsp_de
   const int32_t channels = (int32_t)(row.packed_end - packed) / words;
   const ek_region region = {0, 0, groups * 4 + tail, 0, channels};
   const ek_depthwise_conv2d_s8_row_planar layer = {
-      packed, channels, input_words * 4 + row.input_gap, finish, 0, -128, 127};
+      packed, row.pixel_stride, input_words * 4 + row.input_gap, finish, 0, -128, 127};
   ek_dsp_depthwise_columns(&layer, rows, row.output, &region, stride);
 }
 

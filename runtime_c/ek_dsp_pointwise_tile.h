@@ -33,6 +33,11 @@ typedef struct {
   uintptr_t spill[3]; /* working space */
 } ek_dsp_pointwise_tile;
 
+/* Assembly has the names of C. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Expands pixels 0 to count - 1 (1 to 4), channel_groups * 4 of their channels. */
 void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_groups, int32_t count,
                    int16_t *lanes);
@@ -47,5 +52,9 @@ void ek_dsp_pointwise_tile_3(ek_dsp_registers *saved, const int32_t *packed, int
                              int32_t finish, ek_dsp_pointwise_tile tile);
 void ek_dsp_pointwise_tile_4(ek_dsp_registers *saved, const int32_t *packed, int32_t groups,
                              int32_t finish, ek_dsp_pointwise_tile tile);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -57,8 +57,8 @@ static void tile_of(const int32_t *packed, int32_t groups, int32_t finish,
                     ek_dsp_pointwise_tile tile, int32_t pixels) {
   const int32_t offsets[4] = {0, tile.pixel_offsets[0], tile.pixel_offsets[1],
                               tile.pixel_offsets[2]};
-  int8_t *bytes = tile.output;
-  int32_t *accumulators = tile.output;
+  int8_t *bytes = (int8_t *)tile.output;
+  int32_t *accumulators = (int32_t *)tile.output;
   while (packed != tile.packed_end) {
     const int32_t *finish_words = packed + 1 + groups * 2;
     for (int32_t pixel = 0; pixel < pixels; pixel++) {

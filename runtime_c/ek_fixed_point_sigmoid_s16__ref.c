@@ -14,9 +14,9 @@ static int32_t interpolated(const ek_fixed_point_sigmoid_s16 *layer, int32_t dis
 
 void ek_fixed_point_sigmoid_s16__ref(const void *layer_, const void *const *rows, void *output,
                                      const ek_region *region, void *scratch) {
-  const ek_fixed_point_sigmoid_s16 *layer = layer_;
-  const int16_t *in = rows[0];
-  int16_t *out = output;
+  const ek_fixed_point_sigmoid_s16 *layer = (const ek_fixed_point_sigmoid_s16 *)layer_;
+  const int16_t *in = (const int16_t *)rows[0];
+  int16_t *out = (int16_t *)output;
   const int32_t half = ((int32_t)1 << layer->input_shift) >> 1;
   const int32_t round_up = (int32_t)1 << (layer->output_shift - 1);
   (void)scratch;

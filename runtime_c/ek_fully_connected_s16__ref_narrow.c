@@ -4,7 +4,7 @@
 
 void ek_fully_connected_s16__ref_narrow(const void *layer_, const void *const *inputs, void *output,
                                         void *scratch) {
-  const ek_fully_connected_s16 *layer = layer_;
+  const ek_fully_connected_s16 *layer = (const ek_fully_connected_s16 *)layer_;
   (void)scratch;
   for (int32_t row = 0; row < layer->rows; row++) {
     const int16_t *in = (const int16_t *)inputs[0] + row * layer->input_channels;

@@ -6,6 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Names a member in an initializer. C++ has learned that in 2020; before, the place counts. */
+#if defined(__cplusplus) && __cplusplus < 202002L
+#define EK_MEMBER(name)
+#else
+#define EK_MEMBER(name) .name =
+#endif
+
 /* The part of an output map that a call computes: columns [column_begin, column_end) of one row,
  * 0 <= column_begin <= column_end <= output width, and of them channels
  * [channel_begin, channel_end). Kernels that are not told to serve channel blocks always get all
@@ -26,7 +33,12 @@ typedef struct {
  * stands for a row of padding, unless the kernel asks for real rows of zero point. output:  column
  * 0 of the output row; bytes outside the region stay as they are. scratch: as many bytes as the
  * kernel's entry in edgekit.ops states, 4-byte aligned; its content is lost. NULL when it states 0.
- * Inputs and output do not overlap, unless the entry's write_behind allows it. */
+ * Inputs and output do not overlap, unless the entry's write_behind allows it.
+ *
+ * A kernel that accumulates is called once for every input row instead, top to bottom: region->row
+ * is that row and nothing else in region counts, rows has one pointer, to it, and output is the
+ * whole output, which only the call with the last row writes. Scratch keeps its content from call
+ * to call; the first one finds it undefined. */
 typedef void (*ek_rows_kernel)(const void *layer, const void *const *rows, void *output,
                                const ek_region *region, void *scratch);
 

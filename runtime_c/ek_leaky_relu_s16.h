@@ -6,7 +6,8 @@
 #include "ek_kernel.h"
 
 /* output = clamp(scale(x)) where x >= 0, clamp(scale_slope(x)) below, clamped to int16.
- * Multipliers are in [0, 2^31), shifts -31 to 30, > 0 is to the left. */
+ * multiplier is in [0, 2^31), slope_multiplier in (-2^31, 2^31), shifts -31 to 30, > 0 is to the
+ * left. */
 typedef struct {
   int32_t channels;
   int32_t multiplier;

@@ -4,9 +4,9 @@
 
 void ek_leaky_relu_s16__ref(const void *layer_, const void *const *rows, void *output,
                             const ek_region *region, void *scratch) {
-  const ek_leaky_relu_s16 *layer = layer_;
-  const int16_t *in = rows[0];
-  int16_t *out = output;
+  const ek_leaky_relu_s16 *layer = (const ek_leaky_relu_s16 *)layer_;
+  const int16_t *in = (const int16_t *)rows[0];
+  int16_t *out = (int16_t *)output;
   (void)scratch;
   for (int32_t i = region->column_begin * layer->channels; i < region->column_end * layer->channels;
        i++) {

@@ -23,4 +23,10 @@ typedef struct {
 void ek_max_pool2d_s16__ref(const void *layer, const void *const *rows, void *output,
                             const ek_region *region, void *scratch);
 
+/* Accumulates (ek_kernel.h) over kernel_height input rows, which are all rows of the map; nothing
+ * is padded. rows: one pointer, to [input_width][channels]. output: as above, one row, all of it.
+ * scratch: int16_t [output width][channels]. */
+void ek_max_pool2d_s16__ref_accumulating(const void *layer, const void *const *rows, void *output,
+                                         const ek_region *region, void *scratch);
+
 #endif

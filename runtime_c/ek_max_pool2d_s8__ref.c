@@ -2,8 +2,9 @@
 #include "ek_max_pool2d_s8.h"
 #include "ek_requantize.h"
 
+/* row_channel: where the rows have the channel, among the row_channels of the block. */
 static int32_t largest(const ek_max_pool2d_s8 *layer, const void *const *rows, int32_t column,
-                       int32_t channel) {
+                       int32_t row_channel, int32_t row_channels) {
   int32_t best = -128;
   for (int32_t ky = 0; ky < layer->kernel_height; ky++) {
     for (int32_t kx = 0; kx < layer->kernel_width; kx++) {
@@ -11,7 +12,7 @@ static int32_t largest(const ek_max_pool2d_s8 *layer, const void *const *rows, i
       if (rows[ky] == NULL || x < 0 || x >= layer->input_width) {
         continue;
       }
-      const int32_t value = ((const int8_t *)rows[ky])[x * layer->channels + channel];
+      const int32_t value = ((const int8_t *)rows[ky])[x * row_channels + row_channel];
       best = value > best ? value : best;
     }
   }
@@ -20,12 +21,13 @@ static int32_t largest(const ek_max_pool2d_s8 *layer, const void *const *rows, i
 
 void ek_max_pool2d_s8__ref(const void *layer_, const void *const *rows, void *output,
                            const ek_region *region, void *scratch) {
-  const ek_max_pool2d_s8 *layer = layer_;
+  const ek_max_pool2d_s8 *layer = (const ek_max_pool2d_s8 *)layer_;
+  const int32_t row_channels = region->channel_end - region->channel_begin;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {
-    int8_t *out = (int8_t *)output + column * layer->channels;
-    for (int32_t c = 0; c < layer->channels; c++) {
-      const int32_t value = largest(layer, rows, column, c);
+    int8_t *out = (int8_t *)output + column * layer->channels + region->channel_begin;
+    for (int32_t c = 0; c < row_channels; c++) {
+      const int32_t value = largest(layer, rows, column, c, row_channels);
       out[c] = (int8_t)ek_clamp(value, layer->minimum, layer->maximum);
     }
   }

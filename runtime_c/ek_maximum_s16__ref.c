@@ -11,7 +11,7 @@ static int16_t larger(const ek_maximum_s16 *layer, int32_t a, int32_t b) {
 
 void ek_maximum_s16__ref(const void *layer_, const void *const *rows, void *output,
                          const ek_region *region, void *scratch) {
-  const ek_maximum_s16 *layer = layer_;
+  const ek_maximum_s16 *layer = (const ek_maximum_s16 *)layer_;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {
     const int16_t *first = (const int16_t *)rows[0] + column * layer->first_column_stride;

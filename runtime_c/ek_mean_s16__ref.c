@@ -3,8 +3,8 @@
 #include "ek_requantize.h"
 
 void ek_mean_s16__ref(const void *layer_, const void *const *inputs, void *output, void *scratch) {
-  const ek_mean_s16 *layer = layer_;
-  int16_t *out = output;
+  const ek_mean_s16 *layer = (const ek_mean_s16 *)layer_;
+  int16_t *out = (int16_t *)output;
   (void)scratch;
   for (int32_t o = 0; o < layer->outer; o++) {
     const int16_t *in = (const int16_t *)inputs[0] + o * layer->count * layer->inner;

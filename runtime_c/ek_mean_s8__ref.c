@@ -3,8 +3,8 @@
 #include "ek_requantize.h"
 
 void ek_mean_s8__ref(const void *layer_, const void *const *inputs, void *output, void *scratch) {
-  const ek_mean_s8 *layer = layer_;
-  int8_t *out = output;
+  const ek_mean_s8 *layer = (const ek_mean_s8 *)layer_;
+  int8_t *out = (int8_t *)output;
   (void)scratch;
   for (int32_t o = 0; o < layer->outer; o++) {
     const int8_t *in = (const int8_t *)inputs[0] + o * layer->count * layer->inner;

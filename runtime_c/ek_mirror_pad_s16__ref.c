@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ek_mirror_pad_s16.h"
 
-void ek_mirror_pad_s16__ref(const void *layer_, const void *const *inputs, void *output,
-                            void *scratch) {
-  const ek_mirror_pad_s16 *layer = layer_;
-  int16_t *out = output;
+void ek_mirror_pad_s16__ref(const void *layer_, const void *const *rows, void *output,
+                            const ek_region *region, void *scratch) {
+  const ek_mirror_pad_s16 *layer = (const ek_mirror_pad_s16 *)layer_;
   (void)scratch;
-  for (int32_t y = 0; y < layer->output_height; y++) {
-    for (int32_t x = 0; x < layer->output_width; x++) {
-      const int32_t pixel = layer->rows[y] * layer->input_width + layer->columns[x];
-      const int16_t *in = (const int16_t *)inputs[0] + pixel * layer->input_channels;
-      for (int32_t c = 0; c < layer->output_channels; c++) {
-        *out++ = in[layer->channels[c]];
-      }
+  for (int32_t x = region->column_begin; x < region->column_end; x++) {
+    const int16_t *in = (const int16_t *)rows[0] + layer->columns[x] * layer->input_channels;
+    int16_t *out = (int16_t *)output + x * layer->output_channels;
+    for (int32_t c = 0; c < layer->output_channels; c++) {
+      out[c] = in[layer->channels[c]];
     }
   }
 }

@@ -10,7 +10,7 @@ static int16_t mul(const ek_mul_s16 *layer, int32_t a, int32_t b) {
 
 void ek_mul_s16__ref(const void *layer_, const void *const *rows, void *output,
                      const ek_region *region, void *scratch) {
-  const ek_mul_s16 *layer = layer_;
+  const ek_mul_s16 *layer = (const ek_mul_s16 *)layer_;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {
     const int16_t *first = (const int16_t *)rows[0] + column * layer->first_column_stride;

@@ -10,12 +10,13 @@ static int8_t padded(const ek_pad_s8 *layer, const int8_t *row, int32_t x, int32
 
 void ek_pad_s8__ref(const void *layer_, const void *const *rows, void *output,
                     const ek_region *region, void *scratch) {
-  const ek_pad_s8 *layer = layer_;
+  const ek_pad_s8 *layer = (const ek_pad_s8 *)layer_;
   (void)scratch;
   for (int32_t x = region->column_begin; x < region->column_end; x++) {
     int8_t *out = (int8_t *)output + x * layer->output_channels;
     for (int32_t c = 0; c < layer->output_channels; c++) {
-      out[c] = padded(layer, rows[0], x - layer->columns_before, c - layer->channels_before);
+      out[c] = padded(layer, (const int8_t *)rows[0], x - layer->columns_before,
+                      c - layer->channels_before);
     }
   }
 }

@@ -22,9 +22,10 @@ typedef struct {
   int32_t maximum;
 } ek_pointwise_s8;
 
-/* rows: one pointer to [region->column_end][input_channels]; nothing behind the last column is
- * read. output: NHWC [region->column_end][output_channels], or row-planar
- *         [output_channels][channel_step] (edgekit/layout.py); padding is not written.
+/* rows: one pointer to [region->column_end][input_channels]; nothing behind that is read.
+ * output: NHWC [region->column_end][channels of the block], or row-planar
+ *         [channels of the block][channel_step] (edgekit/layout.py); padding is not written.
+ * A block begins at an even channel and ends at an even one or behind the last.
  * scratch: 8 bytes per input channel, rounded up to 4 channels; EK_DSP_GENERAL: 32 bytes more.
  * Writes the pixels of a tile of 4 after it has read them; in row-planar form all over the row.
  * Needs unaligned word loads (CCR.UNALIGN_TRP = 0, as after reset). */

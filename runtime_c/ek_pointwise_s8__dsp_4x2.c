@@ -5,14 +5,34 @@
 
 enum { TILE = 4, LANES_PER_GROUP = 16 };
 
+/* The channels of a call and their packed pairs. */
+typedef struct {
+  int32_t channels;
+  const int32_t *packed;
+  const int32_t *single; /* behind the whole pairs: the pair of the last channel of an odd number */
+  const int32_t *packed_end;
+} channel_block;
+
+static channel_block block_of(const ek_pointwise_s8 *layer, const ek_region *region,
+                              int32_t groups) {
+  static const int8_t finish_words[4] = {7, 7, 11, 5};
+  const int32_t pair_words = 1 + groups * 2 + finish_words[layer->finish];
+  const int32_t channels = region->channel_end - region->channel_begin;
+  const int32_t *packed = layer->packed + region->channel_begin / 2 * pair_words;
+  const int32_t *single = packed + channels / 2 * pair_words;
+  const channel_block block = {channels, packed, single, single + (channels & 1) * pair_words};
+  return block;
+}
+
 /* Byte of a column in a row-planar channel (WORD_ORDER of edgekit/layout.py). */
 static int32_t planar_byte(int32_t column) {
   const int32_t within = column & 3;
   return (column & ~3) + ((within & 1) << 1) + (within >> 1);
 }
 
-static int32_t byte_of(const ek_pointwise_s8 *layer, int32_t column) {
-  return layer->is_planar ? planar_byte(column + layer->pad_left) : column * layer->output_channels;
+/* Byte of a column of a row that holds some channels. */
+static int32_t byte_of(const ek_pointwise_s8 *layer, int32_t channels, int32_t column) {
+  return layer->is_planar ? planar_byte(column + layer->pad_left) : column * channels;
 }
 
 /* The last group of channels where their number is not a multiple of 4; absent ones are 0. */
@@ -43,20 +63,17 @@ static void run_pairs(int32_t pixels, const int32_t *packed, int32_t groups, int
 }
 
 /* All pairs; of the last pair of an odd number of channels, the second overwrites the dummy. */
-static void run_fast(const ek_pointwise_s8 *layer, int32_t pixels, int32_t groups,
-                     ek_dsp_pointwise_tile *tile) {
-  const int32_t finish_words = layer->finish == EK_DSP_CLAMPED ? 11 : 7;
-  const int32_t pair_words = 1 + groups * 2 + finish_words;
-  const int32_t *single = layer->packed + layer->output_channels / 2 * pair_words;
-  if (layer->output_channels > 1) {
-    tile->packed_end = single;
-    run_pairs(pixels, layer->packed, groups, layer->finish, tile);
+static void run_fast(const ek_pointwise_s8 *layer, const channel_block *block, int32_t pixels,
+                     int32_t groups, ek_dsp_pointwise_tile *tile) {
+  if (block->single != block->packed) {
+    tile->packed_end = block->single;
+    run_pairs(pixels, block->packed, groups, layer->finish, tile);
   }
-  if ((layer->output_channels & 1) != 0) {
-    tile->output = (int8_t *)tile->output + (layer->output_channels - 1) * layer->channel_step;
+  if (block->packed_end != block->single) {
+    tile->output = (int8_t *)tile->output + (block->channels - 1) * layer->channel_step;
     tile->channel_step = 0;
-    tile->packed_end = single + pair_words;
-    run_pairs(pixels, single, groups, layer->finish, tile);
+    tile->packed_end = block->packed_end;
+    run_pairs(pixels, block->single, groups, layer->finish, tile);
     tile->channel_step = layer->channel_step;
   }
 }
@@ -74,12 +91,12 @@ static void store_general(const ek_pointwise_s8 *layer, const int32_t *sums, int
 }
 
 /* Pair after pair: sums, which go behind the lanes, then ek_scale. */
-static void run_general(const ek_pointwise_s8 *layer, int32_t pixels, int32_t groups, int32_t *sums,
-                        ek_dsp_pointwise_tile *tile) {
-  const int32_t *packed = layer->packed;
-  int8_t *output = tile->output;
-  for (int32_t channel = 0; channel < layer->output_channels; channel += 2) {
-    const int32_t second = channel + 1 < layer->output_channels ? channel + 1 : channel;
+static void run_general(const ek_pointwise_s8 *layer, const channel_block *block, int32_t pixels,
+                        int32_t groups, int32_t *sums, ek_dsp_pointwise_tile *tile) {
+  const int32_t *packed = block->packed;
+  int8_t *output = (int8_t *)tile->output;
+  for (int32_t channel = 0; channel < block->channels; channel += 2) {
+    const int32_t second = channel + 1 < block->channels ? channel + 1 : channel;
     tile->output = sums;
     tile->packed_end = packed + 2 + groups * 2;
     run_pairs(pixels, packed, groups, EK_DSP_GENERAL, tile);
@@ -93,32 +110,35 @@ static void run_general(const ek_pointwise_s8 *layer, int32_t pixels, int32_t gr
 
 void ek_pointwise_s8__dsp_4x2(const void *layer_, const void *const *rows, void *output,
                               const ek_region *region, void *scratch) {
-  const ek_pointwise_s8 *layer = layer_;
+  const ek_pointwise_s8 *layer = (const ek_pointwise_s8 *)layer_;
   const int32_t channels = layer->input_channels;
   const int32_t groups = (channels + 3) / 4;
   const int8_t *pixels = (const int8_t *)rows[0] + region->column_begin * channels;
-  int16_t *lanes = scratch;
+  int16_t *lanes = (int16_t *)scratch;
   int32_t *sums = (int32_t *)scratch + groups * (LANES_PER_GROUP / 2);
-  const int32_t first_byte = byte_of(layer, region->column_begin);
-  const int32_t tile_bytes = layer->is_planar ? TILE : TILE * layer->output_channels;
+  const channel_block block = block_of(layer, region, groups);
+  const int32_t first_byte = byte_of(layer, block.channels, region->column_begin);
+  const int32_t tile_bytes = layer->is_planar ? (int32_t)TILE : TILE * block.channels;
   int8_t *tile_output = (int8_t *)output + first_byte;
-  ek_dsp_pointwise_tile tile = {
-      NULL,     layer->channel_step, {0, 0, 0}, lanes, lanes + groups * LANES_PER_GROUP, NULL,
-      {0, 0, 0}};
+  ek_dsp_pointwise_tile tile;
+  tile.channel_step = layer->channel_step;
+  tile.lanes = lanes;
+  tile.lanes_end = lanes + groups * LANES_PER_GROUP;
   for (int32_t pixel = 1; pixel < TILE; pixel++) {
-    tile.pixel_offsets[pixel - 1] = byte_of(layer, region->column_begin + pixel) - first_byte;
+    tile.pixel_offsets[pixel - 1] =
+        byte_of(layer, block.channels, region->column_begin + pixel) - first_byte;
   }
   for (int32_t left = region->column_end - region->column_begin; left > 0; left -= TILE) {
-    const int32_t count = left < TILE ? left : TILE;
+    const int32_t count = left < TILE ? left : (int32_t)TILE;
     ek_dsp_expand(pixels, channels, channels / 4, count, lanes);
     if ((channels & 3) != 0) {
       expand_rest(pixels, channels, count, lanes);
     }
     tile.output = tile_output;
     if (layer->finish == EK_DSP_GENERAL) {
-      run_general(layer, count, groups, sums, &tile);
+      run_general(layer, &block, count, groups, sums, &tile);
     } else {
-      run_fast(layer, count, groups, &tile);
+      run_fast(layer, &block, count, groups, &tile);
     }
     pixels += TILE * channels;
     tile_output += tile_bytes;

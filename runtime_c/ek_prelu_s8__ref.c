@@ -13,7 +13,7 @@ static int8_t prelu(const ek_prelu_s8 *layer, int32_t x, int32_t slope) {
 
 void ek_prelu_s8__ref(const void *layer_, const void *const *rows, void *output,
                       const ek_region *region, void *scratch) {
-  const ek_prelu_s8 *layer = layer_;
+  const ek_prelu_s8 *layer = (const ek_prelu_s8 *)layer_;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {
     const int8_t *in = (const int8_t *)rows[0] + column * layer->input_column_stride;

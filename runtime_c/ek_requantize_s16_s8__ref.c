@@ -4,9 +4,9 @@
 
 void ek_requantize_s16_s8__ref(const void *layer_, const void *const *rows, void *output,
                                const ek_region *region, void *scratch) {
-  const ek_requantize_s16_s8 *layer = layer_;
-  const int16_t *in = rows[0];
-  int8_t *out = output;
+  const ek_requantize_s16_s8 *layer = (const ek_requantize_s16_s8 *)layer_;
+  const int16_t *in = (const int16_t *)rows[0];
+  int8_t *out = (int8_t *)output;
   const int32_t zero_point = layer->output_zero_point;
   const int32_t minimum = layer->minimum - zero_point;
   const int32_t maximum = layer->maximum - zero_point;

@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bilinear resizing of an int8 map; input and output share scale and zero point. */
+/* Bilinear resizing of an int8 map, row by row; input and output share scale and zero point. */
 #ifndef EK_RESIZE_BILINEAR_S8_H
 #define EK_RESIZE_BILINEAR_S8_H
 
 #include "ek_kernel.h"
 
-/* Positions are in 1024ths of an input pixel, inside the map: 0 <= position <= (size - 1) * 1024.
- * output = sum of the four neighbours, each times its weights of both axes, / 2^20, halves away
- * from zero. */
+/* Columns are in 1024ths of an input pixel, inside the map: 0 <= column <= (input_width - 1) *
+ * 1024. The lower row weighs row_fractions[region->row] / 1024, the upper one the rest. output =
+ * sum of the four neighbours, each times its weights of both axes, / 2^20, halves away from zero.
+ */
 typedef struct {
-  const int32_t *rows;    /* [output_height] */
-  const int32_t *columns; /* [output_width] */
-  int32_t input_height;
+  const uint16_t *row_fractions; /* [output height], below 1024 */
+  const int32_t *columns;        /* [output width] */
   int32_t input_width;
-  int32_t output_height;
-  int32_t output_width;
   int32_t channels;
 } ek_resize_bilinear_s8;
 
-/* inputs: one map [input_height][input_width][channels].
- * output: [output_height][output_width][channels]. No scratch. */
-void ek_resize_bilinear_s8__ref(const void *layer, const void *const *inputs, void *output,
-                                void *scratch);
+/* rows: two pointers, to the upper and the lower row [input_width][channels]; they may be equal.
+ * output: [output width][channels]. No scratch. */
+void ek_resize_bilinear_s8__ref(const void *layer, const void *const *rows, void *output,
+                                const ek_region *region, void *scratch);
 
 #endif

@@ -13,30 +13,19 @@ static int32_t along_row(const ek_resize_bilinear_s8 *layer, const int8_t *row, 
          row[right * layer->channels + channel] * fraction;
 }
 
-static int8_t interpolated(const ek_resize_bilinear_s8 *layer, const int8_t *input, int32_t y,
-                           int32_t x, int32_t channel) {
-  const int32_t row_size = layer->input_width * layer->channels;
-  const int32_t upper = layer->rows[y] / ONE;
-  const int32_t lower = upper + 1 < layer->input_height ? upper + 1 : upper;
-  const int32_t fraction = layer->rows[y] % ONE;
-  const int32_t column = layer->columns[x];
-  const int32_t sum =
-      along_row(layer, input + upper * row_size, column, channel) * (ONE - fraction) +
-      along_row(layer, input + lower * row_size, column, channel) * fraction;
+void ek_resize_bilinear_s8__ref(const void *layer_, const void *const *rows, void *output,
+                                const ek_region *region, void *scratch) {
+  const ek_resize_bilinear_s8 *layer = (const ek_resize_bilinear_s8 *)layer_;
+  const int32_t fraction = layer->row_fractions[region->row];
   const int32_t half = ONE * ONE / 2;
-  return (int8_t)((sum > 0 ? sum + half : sum - half) / (ONE * ONE));
-}
-
-void ek_resize_bilinear_s8__ref(const void *layer_, const void *const *inputs, void *output,
-                                void *scratch) {
-  const ek_resize_bilinear_s8 *layer = layer_;
-  int8_t *out = output;
   (void)scratch;
-  for (int32_t y = 0; y < layer->output_height; y++) {
-    for (int32_t x = 0; x < layer->output_width; x++) {
-      for (int32_t c = 0; c < layer->channels; c++) {
-        *out++ = interpolated(layer, inputs[0], y, x, c);
-      }
+  for (int32_t x = region->column_begin; x < region->column_end; x++) {
+    int8_t *out = (int8_t *)output + x * layer->channels;
+    for (int32_t c = 0; c < layer->channels; c++) {
+      const int32_t upper = along_row(layer, (const int8_t *)rows[0], layer->columns[x], c);
+      const int32_t lower = along_row(layer, (const int8_t *)rows[1], layer->columns[x], c);
+      const int32_t sum = upper * (ONE - fraction) + lower * fraction;
+      out[c] = (int8_t)((sum > 0 ? sum + half : sum - half) / (ONE * ONE));
     }
   }
 }

@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Resizing of an int8 map by repeating or dropping rows and columns. */
+/* Resizing of an int8 map by repeating or dropping rows and columns, row by row. */
 #ifndef EK_RESIZE_NEAREST_S8_H
 #define EK_RESIZE_NEAREST_S8_H
 
 #include "ek_kernel.h"
 
-/* output[y][x] = input[rows[y]][columns[x]], all channels */
+/* output[x] = row[columns[x]], all channels */
 typedef struct {
-  const uint16_t *rows;    /* [output_height] */
-  const uint16_t *columns; /* [output_width] */
-  int32_t input_width;
-  int32_t output_height;
-  int32_t output_width;
+  const uint16_t *columns; /* [output width] */
   int32_t channels;
 } ek_resize_nearest_s8;
 
-/* inputs: one map [input height][input_width][channels].
- * output: [output_height][output_width][channels]. No scratch. */
-void ek_resize_nearest_s8__ref(const void *layer, const void *const *inputs, void *output,
-                               void *scratch);
+/* rows: one pointer, to [input width][channels]. output: [output width][channels]. No scratch. */
+void ek_resize_nearest_s8__ref(const void *layer, const void *const *rows, void *output,
+                               const ek_region *region, void *scratch);
 
 #endif

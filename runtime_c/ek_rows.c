@@ -3,40 +3,40 @@
 
 #include <string.h>
 
-/* The input row at a position, -1 where there is none. */
-static int32_t row_at(int32_t position, int32_t upsampling) {
-  if (upsampling == 1) {
-    return position;
+int32_t ek_input_row(const ek_rows_step *step, int32_t y, int32_t tap) {
+  if (step->row_table != NULL) {
+    return step->row_table[y * step->kernel_height + tap];
   }
-  return position % upsampling == 0 ? position / upsampling : -1;
+  int32_t row = y * step->stride - step->pad_top + tap * step->dilation;
+  if (step->upsampling != 1) {
+    row = row % step->upsampling == 0 ? row / step->upsampling : -1;
+  }
+  return row < step->input_height ? row : -1;
 }
 
 /* Row pointers of all operands for output row y. */
-static void gather(const ek_rows_loop *loop, const void *const *operands, int32_t y,
-                   const void **rows) {
-  for (int32_t i = 0; i < loop->operand_count; i++) {
-    int32_t position = y * loop->stride - loop->pad_top;
-    for (int32_t k = 0; k < loop->kernel_height; k++, position += loop->dilation) {
-      const int32_t row = row_at(position, loop->upsampling);
-      const int outside = row < 0 || row >= loop->input_height;
-      const int8_t *base = operands[i];
-      *rows++ = outside ? loop->padding_row : base + row * loop->operand_row_bytes[i];
+static void gather(const ek_rows_step *step, uint8_t *const *bases, int32_t y, const void **rows) {
+  for (int32_t i = 0; i < step->operand_count; i++) {
+    for (int32_t tap = 0; tap < step->kernel_height; tap++) {
+      const int32_t row = ek_input_row(step, y, tap);
+      *rows++ = row < 0 ? step->padding_row : ek_map_row(&step->operands[i], bases, row);
     }
   }
 }
 
-void ek_run_rows(const ek_rows_loop *loop, const void *const *operands, void *output,
-                 void *scratch) {
+void ek_run_region(const ek_rows_step *step, uint8_t *const *bases, const ek_region *region,
+                   void *output, int32_t fill_bytes) {
   const void *rows[EK_MAX_ROWS];
-  ek_region region = {0, 0, loop->output_width, 0, loop->output_channels};
-  for (int32_t i = 0; i < loop->output_height; i++) {
-    const int32_t y = loop->bottom_up != 0 ? loop->output_height - 1 - i : i;
-    int8_t *out = (int8_t *)output + y * loop->output_row_bytes;
-    gather(loop, operands, y, rows);
-    if (loop->output_fill >= 0) {
-      memset(out, loop->output_fill, (size_t)loop->output_row_bytes);
-    }
-    region.row = y;
-    loop->kernel(loop->layer, rows, out, &region, scratch);
+  gather(step, bases, region->row, rows);
+  if (step->output_fill >= 0) {
+    memset(output, step->output_fill, (size_t)fill_bytes);
   }
+  step->kernel(step->layer, rows, output, region, bases[0] + step->scratch);
+}
+
+void ek_run_row(const void *detail, uint8_t *const *bases, int32_t row) {
+  const ek_rows_step *step = (const ek_rows_step *)detail;
+  const int32_t y = step->bottom_up != 0 ? step->output_height - 1 - row : row;
+  const ek_region region = {y, 0, step->output_width, 0, step->output_channels};
+  ek_run_region(step, bases, &region, ek_map_row(step->output, bases, y), step->fill_bytes);
 }

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A regular part of an int16 tensor. */
+/* A regular part of an int16 map, row by row. */
 #ifndef EK_SLICE_S16_H
 #define EK_SLICE_S16_H
 
 #include "ek_kernel.h"
 
-/* output[i0][i1][i2][i3] = input[first + i0 * strides[0] + i1 * strides[1] + ...]; lower ranks have
- * sizes of 1 in front. */
+/* output[x][c] = row[first + x * column_stride + c * channel_stride]; strides may be negative */
 typedef struct {
   int32_t first;
-  const int32_t *sizes;   /* [4], of the output */
-  const int32_t *strides; /* [4], elements of the input from one index of the output to the next */
+  int32_t column_stride;
+  int32_t channel_stride;
+  int32_t channels; /* of the output */
 } ek_slice_s16;
 
-/* inputs: one tensor. output: the product of sizes. No scratch. */
-void ek_slice_s16__ref(const void *layer, const void *const *inputs, void *output, void *scratch);
+/* rows: one pointer, to an input row. output: [output width][channels]. No scratch. */
+void ek_slice_s16__ref(const void *layer, const void *const *rows, void *output,
+                       const ek_region *region, void *scratch);
 
 #endif

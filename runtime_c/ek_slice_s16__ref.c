@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ek_slice_s16.h"
 
-void ek_slice_s16__ref(const void *layer_, const void *const *inputs, void *output, void *scratch) {
-  const ek_slice_s16 *layer = layer_;
-  const int16_t *in = inputs[0];
-  int16_t *out = output;
+void ek_slice_s16__ref(const void *layer_, const void *const *rows, void *output,
+                       const ek_region *region, void *scratch) {
+  const ek_slice_s16 *layer = (const ek_slice_s16 *)layer_;
   (void)scratch;
-  for (int32_t i0 = 0; i0 < layer->sizes[0]; i0++) {
-    for (int32_t i1 = 0; i1 < layer->sizes[1]; i1++) {
-      for (int32_t i2 = 0; i2 < layer->sizes[2]; i2++) {
-        for (int32_t i3 = 0; i3 < layer->sizes[3]; i3++) {
-          *out++ = in[layer->first + i0 * layer->strides[0] + i1 * layer->strides[1] +
-                      i2 * layer->strides[2] + i3 * layer->strides[3]];
-        }
-      }
+  for (int32_t x = region->column_begin; x < region->column_end; x++) {
+    const int16_t *in = (const int16_t *)rows[0] + (layer->first + x * layer->column_stride);
+    int16_t *out = (int16_t *)output + x * layer->channels;
+    for (int32_t c = 0; c < layer->channels; c++) {
+      out[c] = in[c * layer->channel_stride];
     }
   }
 }

@@ -32,13 +32,13 @@ static int32_t bit_length(int32_t x) {
   return bits;
 }
 
-void ek_softmax_s16__ref(const void *layer_, const void *const *inputs, void *output,
-                         void *scratch) {
-  const ek_softmax_s16 *layer = layer_;
+void ek_softmax_s16__ref(const void *layer_, const void *const *rows, void *output,
+                         const ek_region *region, void *scratch) {
+  const ek_softmax_s16 *layer = (const ek_softmax_s16 *)layer_;
   (void)scratch;
-  for (int32_t row = 0; row < layer->rows; row++) {
-    int16_t *out = (int16_t *)output + row * layer->depth;
-    const int16_t *in = (const int16_t *)inputs[0] + row * layer->depth;
+  for (int32_t x = region->column_begin; x < region->column_end; x++) {
+    int16_t *out = (int16_t *)output + x * layer->depth;
+    const int16_t *in = (const int16_t *)rows[0] + x * layer->depth;
     const int32_t sum = exponentials(layer, in, out);
     const int32_t shift = bit_length(sum) - 1;
     const int32_t normal = (int32_t)((((uint32_t)sum << (30 - shift)) + (1u << 13)) >> 14);

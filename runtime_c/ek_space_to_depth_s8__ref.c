@@ -16,7 +16,7 @@ static void gather_block(const ek_space_to_depth_s8 *layer, const void *const *r
 
 void ek_space_to_depth_s8__ref(const void *layer_, const void *const *rows, void *output,
                                const ek_region *region, void *scratch) {
-  const ek_space_to_depth_s8 *layer = layer_;
+  const ek_space_to_depth_s8 *layer = (const ek_space_to_depth_s8 *)layer_;
   const int32_t deep = layer->block * layer->block * layer->channels;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {

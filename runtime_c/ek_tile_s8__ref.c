@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ek_tile_s8.h"
 
-void ek_tile_s8__ref(const void *layer_, const void *const *inputs, void *output, void *scratch) {
-  const ek_tile_s8 *layer = layer_;
-  const int8_t *in = inputs[0];
-  int8_t *out = output;
+void ek_tile_s8__ref(const void *layer_, const void *const *rows, void *output,
+                     const ek_region *region, void *scratch) {
+  const ek_tile_s8 *layer = (const ek_tile_s8 *)layer_;
   (void)scratch;
-  for (int32_t y = 0; y < layer->output_height; y++) {
-    for (int32_t x = 0; x < layer->output_width; x++) {
-      const int32_t pixel = y % layer->height * layer->width + x % layer->width;
-      for (int32_t c = 0; c < layer->output_channels; c++) {
-        *out++ = in[pixel * layer->channels + c % layer->channels];
-      }
+  for (int32_t x = region->column_begin; x < region->column_end; x++) {
+    const int8_t *in = (const int8_t *)rows[0] + x % layer->width * layer->channels;
+    int8_t *out = (int8_t *)output + x * layer->output_channels;
+    for (int32_t c = 0; c < layer->output_channels; c++) {
+      out[c] = in[c % layer->channels];
     }
   }
 }

@@ -3,9 +3,9 @@
 
 void ek_transpose_s16__ref(const void *layer_, const void *const *inputs, void *output,
                            void *scratch) {
-  const ek_transpose_s16 *layer = layer_;
-  const int16_t *in = inputs[0];
-  int16_t *out = output;
+  const ek_transpose_s16 *layer = (const ek_transpose_s16 *)layer_;
+  const int16_t *in = (const int16_t *)inputs[0];
+  int16_t *out = (int16_t *)output;
   (void)scratch;
   for (int32_t i0 = 0; i0 < layer->sizes[0]; i0++) {
     for (int32_t i1 = 0; i1 < layer->sizes[1]; i1++) {

@@ -3,9 +3,9 @@
 
 void ek_transpose_s8__ref(const void *layer_, const void *const *inputs, void *output,
                           void *scratch) {
-  const ek_transpose_s8 *layer = layer_;
-  const int8_t *in = inputs[0];
-  int8_t *out = output;
+  const ek_transpose_s8 *layer = (const ek_transpose_s8 *)layer_;
+  const int8_t *in = (const int8_t *)inputs[0];
+  int8_t *out = (int8_t *)output;
   (void)scratch;
   for (int32_t i0 = 0; i0 < layer->sizes[0]; i0++) {
     for (int32_t i1 = 0; i1 < layer->sizes[1]; i1++) {

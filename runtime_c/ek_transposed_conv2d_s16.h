@@ -14,6 +14,8 @@ typedef struct {
   const int64_t *bias; /* [output_channels] */
   const int32_t *multipliers; /* [output_channels], in [0, 2^31) */
   const int8_t *shifts;       /* [output_channels], -31 to 7, > 0 is to the left */
+  int32_t minimum;
+  int32_t maximum;
   int32_t input_width;
   int32_t input_channels;
   int32_t output_channels;
@@ -23,8 +25,6 @@ typedef struct {
   int32_t upsampling_width;
   int32_t dilation_width;
   int32_t pad_left;
-  int32_t minimum;
-  int32_t maximum;
 } ek_transposed_conv2d_s16;
 
 /* rows: kernel_height pointers to [input_width][input_channels], NULL for padding and for positions

@@ -35,7 +35,7 @@ static int64_t dot(const ek_transposed_conv2d_s16 *layer, const void *const *row
 
 void ek_transposed_conv2d_s16__ref(const void *layer_, const void *const *rows, void *output,
                                    const ek_region *region, void *scratch) {
-  const ek_transposed_conv2d_s16 *layer = layer_;
+  const ek_transposed_conv2d_s16 *layer = (const ek_transposed_conv2d_s16 *)layer_;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {
     int16_t *out = (int16_t *)output + column * layer->output_channels;

@@ -14,6 +14,10 @@ typedef struct {
   const int32_t *bias; /* [output_channels] */
   const int32_t *multipliers; /* [output_channels], in [0, 2^31) */
   const int8_t *shifts;       /* [output_channels], -31 to 30, > 0 is to the left */
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  int32_t minimum;
+  int32_t maximum;
   int32_t input_width;
   int32_t input_channels;
   int32_t output_channels;
@@ -23,10 +27,6 @@ typedef struct {
   int32_t upsampling_width;
   int32_t dilation_width;
   int32_t pad_left;
-  int32_t input_zero_point;
-  int32_t output_zero_point;
-  int32_t minimum;
-  int32_t maximum;
 } ek_transposed_conv2d_s8;
 
 /* rows: kernel_height pointers to [input_width][input_channels], NULL for padding and for positions

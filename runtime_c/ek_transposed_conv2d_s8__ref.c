@@ -34,7 +34,7 @@ static int32_t dot(const ek_transposed_conv2d_s8 *layer, const void *const *rows
 
 void ek_transposed_conv2d_s8__ref(const void *layer_, const void *const *rows, void *output,
                                   const ek_region *region, void *scratch) {
-  const ek_transposed_conv2d_s8 *layer = layer_;
+  const ek_transposed_conv2d_s8 *layer = (const ek_transposed_conv2d_s8 *)layer_;
   (void)scratch;
   for (int32_t column = region->column_begin; column < region->column_end; column++) {
     int8_t *out = (int8_t *)output + column * layer->output_channels;

@@ -11,6 +11,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ("support.hypothesis_cases",)
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SKIPS_FAIL = os.environ.get("EDGEKIT_NO_SKIP") == "1"
 

@@ -13,13 +13,14 @@ from support.graphs import residual
 
 from edgekit.converters import allocate as allocate_module
 from edgekit.converters.allocate import allocate
-from edgekit.program import BUFFER_ALIGN, Buffer, Image, Overlap, Program
+from edgekit.program import BUFFER_ALIGN, Buffer, Firings, Image, Overlap, Program
 
 GRAPH = residual()
 
 
 def placed(buffers: Sequence[Buffer], overlaps: Sequence[Overlap] = ()) -> Image:
-    return allocate(Program(GRAPH, (), tuple(buffers), tuple(overlaps), ())).verify()
+    script = tuple(Firings(position, 0, 1) for position in range(40))
+    return allocate(Program(GRAPH, (), script, tuple(buffers), tuple(overlaps), ())).verify()
 
 
 def live_bytes(buffers: Sequence[Buffer]) -> int:

@@ -165,6 +165,13 @@ def _integers(name: str, values: Any) -> TensorSpec:
     return constant_spec(name, np.array(values, np.int32))
 
 
+def _vector(channels: int) -> TensorSpec:
+    """One number per channel of an NCHW map."""
+    values = np.arange(-3, channels - 3).astype(np.int8).reshape(channels, 1, 1)
+    return constant_spec("v", values, **KIND)
+
+
+NO_ACTIVATION = {"FusedActivationFunction": 0, "PotScaleInt16": False}
 BETWEEN: dict[str, tuple[ModelSpec, list[str]]] = {
     "pad": (
         _between("PAD", [_integers("p", [[0, 0], [1, 0], [2, 1], [0, 3]])], (1, 7, 7, 8)),
@@ -177,6 +184,9 @@ BETWEEN: dict[str, tuple[ModelSpec, list[str]]] = {
         ["slice"],
     ),
     "concatenation": (_between("CONCATENATION", [], (1, 12, 4, 5), {"Axis": 1}), ["concat"]),
+    "difference": (_between("SUB", [_vector(6)], (1, 6, 4, 5), NO_ACTIVATION), ["sub"]),
+    "maximum": (_between("MAXIMUM", [_vector(6)], (1, 6, 4, 5)), ["maximum"]),
+    "prelu": (_between("PRELU", [_vector(6)], (1, 6, 4, 5)), ["prelu"]),
     "relu6": (_between("RELU6", [], (1, 6, 4, 5)), ["requantize"]),
     "mean": (
         _between("MEAN", [_integers("a", [2, 3])], (1, 6, 1, 1), {"KeepDims": True}),
@@ -211,7 +221,8 @@ def test_two_means_in_nchw_keep_both_roundings(tmp_path: Path) -> None:
         OperatorSpec("MEAN", ["m", "two"], ["y"], {"KeepDims": False}),
     ]
     data, graph, legal, _ = _imported(ModelSpec(tensors, operators, ["x"], ["y"]), tmp_path)
-    assert [(node.op, node.attributes.axes) for node in legal.nodes] == [
+    reductions = [node for node in legal.nodes if node.op != "reshape"]
+    assert [(node.op, node.attributes.axes) for node in reductions] == [
         ("mean", (2,)),
         ("mean", (1,)),
     ]

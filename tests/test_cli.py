@@ -25,7 +25,7 @@ def damaged(converted: Converted, tmp_path: Path) -> tuple[Path, str]:
     shutil.copytree(converted("residual"), folder)
     layer = next(entry for entry in load_manifest(folder).layers if entry.op == "add")
     source = folder / "model.c"
-    pattern = rf"(layer_{layer.index} = {{[^}}]*\.output_zero_point = )(-?\d+)"
+    pattern = rf"(layer_{layer.index} = {{[^}}]*EK_MEMBER\(output_zero_point\) )(-?\d+)"
     changed, count = re.subn(
         pattern, lambda m: f"{m[1]}{int(m[2]) + 9}", source.read_text(), flags=re.DOTALL
     )
@@ -180,27 +180,45 @@ def test_too_little_ram_is_exit_4_and_the_old_folder_stays(
 
 @pytest.mark.parametrize("spelling", ["exact", "KiB above"])
 def test_budget_counts_arena_input_and_output(
-    spelling: str, edgekit: Edgekit, shared_model: SharedModel, converted: Converted, tmp_path: Path
+    spelling: str, edgekit: Edgekit, shared_model: SharedModel, tmp_path: Path
 ) -> None:
-    needed = load_manifest(converted("kws_int8")).ram_bytes
-    budget = str(needed) if spelling == "exact" else f"{-(-needed // 1024)}K"
     arguments = ("convert", shared_model("kws_int8"), "-t", "cortex-m4", "-o", tmp_path / "out")
+    arguments = (*arguments, "--schedule", "layerwise")
+    assert edgekit(*arguments).code == 0
+    needed = load_manifest(tmp_path / "out").ram_bytes
+    budget = str(needed) if spelling == "exact" else f"{-(-needed // 1024)}K"
     assert edgekit(*arguments, "--max-ram", budget).code == 0
     assert edgekit(*arguments, "--max-ram", needed - 1).code == 4
+
+
+def test_a_budget_is_met_by_another_schedule_and_the_least_one_is_named(
+    edgekit: Edgekit, shared_model: SharedModel, tmp_path: Path
+) -> None:
+    arguments = ("convert", shared_model("kws_int8"), "-t", "cortex-m4", "-o", tmp_path / "out")
+    assert edgekit(*arguments, "--input", "stream", "--max-ram", "6K").code == 0
+    manifest = load_manifest(tmp_path / "out")
+    assert manifest.ram_bytes <= 6 * 1024
+    assert manifest.input_mode == "stream"
+    result = edgekit(*arguments, "--input", "stream", "--max-ram", "2K")
+    assert result.code == 4
+    least = int(result.error.split("needs at least ")[1].split()[0])
+    assert edgekit(*arguments, "--input", "stream", "--max-ram", least).code == 0
+    assert load_manifest(tmp_path / "out").ram_bytes == least
+    assert edgekit(*arguments, "--input", "stream", "--max-ram", least - 1).code == 4
 
 
 def test_board_with_too_little_memory_is_exit_4(
     edgekit: Edgekit, shared_model: SharedModel, repository: Path, tmp_path: Path
 ) -> None:
     core = (repository / "targets" / "cortex-m4.toml").read_text()
-    sizes = {"ram": "sram_bytes = 8192", "flash": "flash_bytes = 8192"}
+    sizes = {"ram": "sram_bytes = 4096", "flash": "flash_bytes = 8192"}
     for what, line in sizes.items():
         board = tmp_path / f"{what}.toml"
         board.write_text(core.replace('name = "cortex-m4"', f'name = "board"\n{line}'))
         arguments = (shared_model("kws_int8"), "-t", board, "-o", tmp_path / "out")
         result = edgekit("convert", *arguments)
         assert result.code == 4
-        assert "8192" in result.error
+        assert line.split(" = ")[1] in result.error
         assert edgekit("analyze", *arguments[:3], "--json").json["fits"] is False
         assert not (tmp_path / "out").exists()
 

@@ -135,3 +135,31 @@ def test_constants_that_are_outputs_stay_refused(tmp_path: Path) -> None:
     both = dataclasses.replace(model, outputs=["y", "map"])
     records = read_model(write_tflite(both), name="m")
     assert [o.name for o in fold_constants(records).operators] == ["QUANTIZE", "ADD"]
+
+
+def test_paddings_computed_from_a_shape(tmp_path: Path) -> None:
+    """Up to 8 x 8: the rank that EXPAND_DIMS gives and the axis of CONCATENATION both count."""
+    kind = {"scale": X.scale, "zero_point": X.zero_point}
+    model = ModelSpec(
+        [
+            X,
+            TensorSpec("shape", (4,), type="INT32"),
+            constant_spec("wanted", integers(1, 8, 8, 4)),
+            TensorSpec("missing", (4,), type="INT32"),
+            constant_spec("axis", integers(1)),
+            TensorSpec("after", (4, 1), type="INT32"),
+            constant_spec("before", integers(0, 1, 2, 0).reshape(4, 1)),
+            TensorSpec("paddings", (4, 2), type="INT32"),
+            TensorSpec("y", (1, 9, 10, 4), **kind),
+        ],
+        [
+            OperatorSpec("SHAPE", ["x"], ["shape"], {"OutType": 2}),
+            OperatorSpec("SUB", ["wanted", "shape"], ["missing"], {"FusedActivationFunction": 0}),
+            OperatorSpec("EXPAND_DIMS", ["missing", "axis"], ["after"]),
+            OperatorSpec("CONCATENATION", ["before", "after"], ["paddings"], {"Axis": 1}),
+            OperatorSpec("PAD", ["x", "paddings"], ["y"]),
+        ],
+        ["x"],
+        ["y"],
+    )
+    assert_folded(model, tmp_path, ["pad"])

@@ -252,10 +252,6 @@ UNSUPPORTED: Mapping[str, tuple[Callable[[], ModelSpec], str]] = {
         lambda: with_operator("relu_tie", name="CUSTOM:Detect"),
         "CUSTOM operator Detect 'y': this operator is not supported",
     ),
-    "mean_of_batch": (
-        lambda: with_tensor("mean_rank_3", "axes", data=np.array([0], np.int32)),
-        "adjacent axes",
-    ),
     "axes_not_constant": (
         lambda: dataclasses.replace(
             with_tensor("mean_rank_3", "axes", data=None, scale=0.1, type="INT8"),

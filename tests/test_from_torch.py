@@ -1,84 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch import: operators give what PyTorch computes, and what cannot be mapped is listed."""
+"""PyTorch import: operators, convolutions and networks give what PyTorch computes."""
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; run: pip install 'edgekit[torch]'")
 
 from support import torch_models  # noqa: E402
+from support.torch_checks import Function, assert_same_function  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from edgekit.converters.from_torch import (  # noqa: E402
-    import_pt2,
-    import_torch_function,
-    import_torch_module,
-)
+from edgekit.converters.from_torch import import_torch_module  # noqa: E402
 from edgekit.converters.legalize import legalize  # noqa: E402
-from edgekit.errors import BadInputError, UnsupportedError  # noqa: E402
-from edgekit.interpret import interpret_float  # noqa: E402
-from edgekit.ir import Graph  # noqa: E402
-
-# Both sides round float32 sums of up to a few thousand products, in another order; errors grow
-# through up to 53 layers, so this is relative to the largest output: 2^-24 * sqrt(1e3) * 53 = 1e-4.
-TOLERANCE = 1e-4
 
 
-class Function(nn.Module):
-    """A module around one function, with a convolution in front so that layouts matter."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 8, 3, padding=1)
-        self.function = function
-        self.vector = nn.Parameter(torch.linspace(-1.5, 2.0, 8).reshape(1, 8, 1, 1))
-        self.narrow = nn.Parameter(torch.linspace(0.5, 2.0, 8).reshape(8, 1, 1))
-        self.matrix = nn.Parameter(torch.linspace(-1, 1, 5 * 336).reshape(5, 336))
-        self.columns = nn.Parameter(torch.linspace(-1, 1, 7 * 4).reshape(4, 7))
-
-    def forward(self, x: torch.Tensor) -> Any:
-        return self.function(self, self.stem(x))
-
-
-def float_outputs(graph: Graph, inputs: tuple[torch.Tensor, ...]) -> list[np.ndarray[Any, Any]]:
-    """The outputs of a float graph in PyTorch's order of axes."""
-    arrays = []
-    for port, value in zip(graph.inputs, inputs, strict=True):
-        array = value.numpy()
-        arrays.append(array.transpose(0, 2, 3, 1) if port.layout == "NCHW" else array)
-    results = interpret_float(graph, arrays)
-    outputs = []
-    for port in graph.outputs:
-        result = results[port.tensor]
-        outputs.append(result.transpose(0, 3, 1, 2) if port.layout == "NCHW" else result)
-        assert outputs[-1].shape == port.source_shape
-    return outputs
-
-
-def assert_same_function(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Graph:
-    """Import, legalize, and compare both graphs with PyTorch; the legalized graph."""
-    graph = import_torch_module(module, inputs)
-    legal = legalize(graph)
-    with torch.no_grad():
-        expected = module.eval()(*inputs)
-    expected = expected if isinstance(expected, tuple) else (expected,)
-    for candidate in (graph, legal):
-        results = float_outputs(candidate, inputs)
-        assert len(results) == len(expected)
-        for result, wanted in zip(results, expected, strict=True):
-            bound = TOLERANCE * max(1.0, float(wanted.abs().max()))
-            np.testing.assert_allclose(result, wanted.numpy(), rtol=0, atol=bound)
-    return legal
+def behind_stem(function: Callable[..., Any]) -> Function:
+    """A function of 8 channels, and the constants that the functions below use."""
+    return Function(
+        function,
+        channels=(3, 8),
+        vector=torch.linspace(-1.5, 2.0, 8).reshape(1, 8, 1, 1),
+        narrow=torch.linspace(0.5, 2.0, 8).reshape(8, 1, 1),
+        matrix=torch.linspace(-1, 1, 5 * 336).reshape(5, 336),
+        columns=torch.linspace(-1, 1, 7 * 4).reshape(4, 7),
+    )
 
 
 def pad2d(*amounts: int) -> Callable[..., Any]:
@@ -166,7 +116,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operator_computes_what_pytorch_does(name: str) -> None:
-    module = torch_models.randomize(Function(OPERATORS[name]))
+    module = torch_models.randomize(behind_stem(OPERATORS[name]))
     assert_same_function(module, (torch_models.noise(1, 3, 6, 7),))
 
 
@@ -237,239 +187,3 @@ def test_larger_batches_are_exported_at_one() -> None:
     module, _ = torch_models.ds_cnn()
     graph = import_torch_module(module, torch_models.noise(4, 1, 25, 10))
     assert graph.inputs[0].source_shape == (1, 1, 25, 10)
-
-
-def test_all_unsupported_operators_are_listed_at_once() -> None:
-    class Unsupported(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Threshold(0.1, 0.0))
-            self.tail = nn.Sequential(nn.ConvTranspose2d(4, 4, 2), nn.Threshold(0.2, 0.0))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.cumsum(self.tail(self.head(x)), 1) + functional.avg_pool2d(
-                self.head(x), 3, 2, padding=1, ceil_mode=True
-            ).mean((1, 2), keepdim=True).mean((1, 2, 3), keepdim=True)
-
-    with pytest.raises(UnsupportedError) as caught:
-        import_torch_module(Unsupported(), torch_models.noise(1, 3, 8, 8))
-    lines = caught.value.lines
-    assert any(line == "threshold 'head/1': not supported; use relu" for line in lines)
-    assert any(line == "threshold 'tail/1': not supported; use relu" for line in lines)
-    assert any(line.startswith("cumsum '") for line in lines)
-    assert any(line.startswith("mean '") and "dim=(1, 2)" in line for line in lines)
-    assert all("\n" not in line for line in lines)
-
-
-REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
-    "cropping_pad": (lambda m, y: functional.pad(y, (-1, 0)), "pad H, W or C"),
-    "divide_rounding": (lambda m, y: torch.div(y, 2.0, rounding_mode="floor"), "rounding_mode"),
-    "uneven_tiles": (lambda m, y: functional.adaptive_avg_pool2d(y, 4), "use output_size=1"),
-    "rank_5": (lambda m, y: y.view(1, 2, 4, 6, 7).permute(0, 2, 1, 3, 4), "up to 4"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused_with_a_remedy(name: str) -> None:
-    function, remedy = REFUSED[name]
-    with pytest.raises(UnsupportedError, match=remedy):
-        import_torch_module(Function(function), torch_models.noise(1, 3, 6, 7))
-
-
-def test_weights_that_are_not_finite_are_bad_input() -> None:
-    module, inputs = torch_models.ds_cnn()
-    with torch.no_grad():
-        module.classifier.weight[0, 0] = float("nan")
-    with pytest.raises(BadInputError, match=r"classifier\.weight.*NaN"):
-        import_torch_module(module, inputs)
-
-
-def test_inputs_must_be_float32() -> None:
-    with pytest.raises(BadInputError, match="float64"):
-        import_torch_module(nn.ReLU(), torch_models.noise(1, 4).double())
-
-
-def test_untraceable_modules_are_one_line() -> None:
-    class Branch(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x if x.sum().item() > 0 else -x
-
-    with pytest.raises(BadInputError) as caught:
-        import_torch_module(Branch(), torch_models.noise(1, 4))
-    assert len(caught.value.lines) == 1 and "\n" not in str(caught.value)
-
-
-def write_pt2(path: Path, module: nn.Module, inputs: tuple[Any, ...], **options: Any) -> Path:
-    torch.export.save(torch.export.export(module, inputs, **options), path)
-    return path
-
-
-def test_pt2_file_gives_the_graph_of_the_module(tmp_path: Path) -> None:
-    module, inputs = torch_models.ds_cnn()
-    from_file = legalize(import_pt2(write_pt2(tmp_path / "net.pt2", module, inputs)))
-    from_module = legalize(import_torch_module(module, inputs))
-    assert [n.op for n in from_file.nodes] == [n.op for n in from_module.nodes]
-    np.testing.assert_array_equal(
-        float_outputs(from_file, inputs)[0], float_outputs(from_module, inputs)[0]
-    )
-
-
-def test_pt2_file_of_core_aten_operators(tmp_path: Path) -> None:
-    module, inputs = torch_models.resnet8()
-    program = torch.export.export(module, inputs).run_decompositions()
-    torch.export.save(program, tmp_path / "core.pt2")
-    graph = legalize(import_pt2(tmp_path / "core.pt2"))
-    expected = module(*inputs).detach().numpy()
-    np.testing.assert_allclose(float_outputs(graph, inputs)[0], expected, rtol=0, atol=TOLERANCE)
-
-
-def test_pt2_in_training_mode_is_refused(tmp_path: Path) -> None:
-    module, _ = torch_models.ds_cnn()
-    path = write_pt2(tmp_path / "train.pt2", module.train(), (torch_models.noise(1, 1, 25, 10),))
-    with pytest.raises(UnsupportedError, match=r"call module\.eval\(\)"):
-        import_pt2(path)
-
-
-def test_pt2_with_another_batch_or_dynamic_shapes_is_refused(tmp_path: Path) -> None:
-    module, _ = torch_models.ds_cnn()
-    inputs = (torch_models.noise(4, 1, 25, 10),)
-    with pytest.raises(BadInputError, match="fixed batch of 1"):
-        import_pt2(write_pt2(tmp_path / "four.pt2", module, inputs))
-    dynamic = ({0: torch.export.Dim("batch", max=64)},)
-    path = write_pt2(tmp_path / "dynamic.pt2", module, inputs, dynamic_shapes=dynamic)
-    with pytest.raises(UnsupportedError, match="dynamic shapes"):
-        import_pt2(path)
-
-
-def rewritten(path: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
-    """A copy of an archive whose entries went through ``change``; None drops an entry."""
-    copy = path.with_name("hostile.pt2")
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(copy, "w") as target:
-        for name in source.namelist():
-            if (data := change(name, source.read(name))) is not None:
-                target.writestr(name, data)
-    return copy
-
-
-class Payload:
-    """Unpickling it creates a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.path,))
-
-
-def _use_pickle(name: str, data: bytes) -> bytes:
-    return data.replace(b'"use_pickle": false', b'"use_pickle": true')
-
-
-def _call_foreign(name: str, data: bytes) -> bytes:
-    return data.replace(b"torch.ops.aten.relu.default", b"torch.hub.load")
-
-
-def _symbolic(name: str, data: bytes) -> bytes:
-    hostile = b'{"as_expr": {"expr_str": "__import__(1)", "hint": null}}'
-    return data.replace(b'{"as_int": 10}', hostile)
-
-
-def _wrong_size(name: str, data: bytes) -> bytes:
-    return data.replace(b'{"as_int": 10}', b'{"as_int": 1000000}')
-
-
-HOSTILE: dict[str, Callable[[str, bytes], bytes | None]] = {
-    "pickled_weights": _use_pickle,
-    "foreign_function": _call_foreign,
-    "symbolic_expression": _symbolic,
-    "wrong_sizes": _wrong_size,
-    "compiled_code": lambda name, data: data,
-    "no_model": lambda name, data: None if name.endswith("model.json") else data,
-    "no_weights": lambda name, data: None if "/weight_" in name else data,
-    "short_weights": lambda name, data: data[:4] if "/weight_" in name else data,
-    "broken_json": lambda name, data: data[:-9] if name.endswith("model.json") else data,
-    "empty_json": lambda name, data: b"{}" if name.endswith("model.json") else data,
-    "json_list": lambda name, data: b"[1]" if name.endswith("model.json") else data,
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pt2_files_are_refused_in_one_line(
-    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = rewritten(write_pt2(tmp_path / "net.pt2", *torch_models.ds_cnn()), HOSTILE[name])
-    if name == "compiled_code":
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr("net/data/aotinductor/model/model.so", b"\x7fELF")
-    with pytest.raises((BadInputError, UnsupportedError)) as caught:
-        import_pt2(path)
-    assert all("\n" not in line for line in caught.value.lines)
-    assert "Traceback" not in capfd.readouterr().err
-
-
-def test_pickled_sample_inputs_execute_nothing(tmp_path: Path) -> None:
-    touched = tmp_path / "touched"
-    buffer = io.BytesIO()
-    torch.save(((Payload(touched),), {}), buffer)
-
-    def change(name: str, data: bytes) -> bytes:
-        return buffer.getvalue() if "sample_inputs" in name else data
-
-    path = rewritten(write_pt2(tmp_path / "net.pt2", *torch_models.ds_cnn()), change)
-    with pytest.raises(BadInputError):
-        import_pt2(path)
-    assert not touched.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all", b"{}" * 5000])
-def test_files_that_are_no_archives(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "net.pt2"
-    path.write_bytes(content)
-    with pytest.raises(BadInputError, match=r"not a torch\.export file"):
-        import_pt2(path)
-
-
-def test_truncated_pt2_files(tmp_path: Path) -> None:
-    data = write_pt2(tmp_path / "net.pt2", *torch_models.ds_cnn()).read_bytes()
-    for length in (100, len(data) // 2, len(data) - 30):
-        (tmp_path / "cut.pt2").write_bytes(data[:length])
-        with pytest.raises(BadInputError):
-            import_pt2(tmp_path / "cut.pt2")
-
-
-def test_weights_config_is_what_the_screen_expects(tmp_path: Path) -> None:
-    """If PyTorch renames its fields, the screen must be looked at again."""
-    with zipfile.ZipFile(write_pt2(tmp_path / "net.pt2", *torch_models.ds_cnn())) as archive:
-        (config,) = (n for n in archive.namelist() if n.endswith("weights_config.json"))
-        payloads = json.loads(archive.read(config))["config"]
-    assert payloads and all(p["use_pickle"] is False for p in payloads.values())
-
-
-USER_FILE = """
-import torch
-from helper import CHANNELS
-
-def model():
-    return torch.nn.Conv2d(CHANNELS, 2, 1), torch.zeros(1, CHANNELS, 4, 4)
-
-def wrong():
-    return torch.nn.ReLU()
-
-def failing():
-    raise RuntimeError("no weights here\\nsecond line")
-"""
-
-
-def test_models_of_a_python_file(tmp_path: Path) -> None:
-    path = tmp_path / "net.py"
-    path.write_text(USER_FILE)
-    (tmp_path / "helper.py").write_text("CHANNELS = 3\n")
-    assert [n.op for n in import_torch_function(path, "model").nodes] == ["conv2d"]
-    with pytest.raises(BadInputError, match=r"return \(nn\.Module, example_inputs\)"):
-        import_torch_function(path, "wrong")
-    with pytest.raises(BadInputError, match=r"failing: RuntimeError: no weights here$"):
-        import_torch_function(path, "failing")
-    with pytest.raises(BadInputError, match="no function 'absent'"):
-        import_torch_function(path, "absent")
-    with pytest.raises(BadInputError, match="no such file"):
-        import_torch_function(tmp_path / "absent.py", "model")

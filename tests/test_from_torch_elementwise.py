@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing; run: pip install 'edgekit[torch]'")
 
 from support import torch_models  # noqa: E402
-from support.torch_checks import assert_converts, assert_same_function  # noqa: E402
+from support.torch_checks import Function, assert_converts, assert_same_function  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -21,18 +21,15 @@ from edgekit.errors import UnsupportedError  # noqa: E402
 MAP = (6, 5, 7)
 
 
-class Function(nn.Module):
-    """One function behind a convolution, so that layouts matter."""
-
-    def __init__(self, function: Callable[..., Any], channels: int = MAP[0]) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(channels, channels, 3, padding=1)
-        self.function = function
-        self.vector = nn.Parameter(torch.linspace(-0.4, 0.9, channels).reshape(1, channels, 1, 1))
-        self.slopes = nn.Parameter(torch.linspace(-0.3, 1.2, channels))
-
-    def forward(self, x: Any) -> Any:
-        return self.function(self, self.stem(x))
+def behind_stem(function: Callable[..., Any]) -> Function:
+    """A function of a map, and the constants that the functions below use."""
+    channels = MAP[0]
+    return Function(
+        function,
+        channels=(channels, channels),
+        vector=torch.linspace(-0.4, 0.9, channels).reshape(1, channels, 1, 1),
+        slopes=torch.linspace(-0.3, 1.2, channels),
+    )
 
 
 def checked(module: nn.Module, shape: tuple[int, ...] = MAP, **options: Any) -> list[str]:
@@ -108,7 +105,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_function(name: str) -> None:
     function, expected = FUNCTIONS[name]
-    operators = checked(Function(function))
+    operators = checked(behind_stem(function))
     assert operators[0] == "conv2d"
     if expected is not None:
         assert operators[1:] == expected
@@ -170,4 +167,4 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
 def test_refused(name: str) -> None:
     function, message = REFUSED[name]
     with pytest.raises(UnsupportedError, match=message):
-        import_torch_module(Function(function), (torch_models.noise(1, *MAP),))
+        import_torch_module(behind_stem(function), (torch_models.noise(1, *MAP),))

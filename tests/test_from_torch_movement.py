@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; run: pip install 'edgekit[torch]'")
 
-from support.torch_checks import assert_same_function  # noqa: E402
+from support.torch_checks import Function, assert_same_function  # noqa: E402
 from support.torch_models import randomize  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -20,18 +20,14 @@ from edgekit.converters.from_torch import import_torch_module  # noqa: E402
 from edgekit.errors import UnsupportedError  # noqa: E402
 
 
-class Function(nn.Module):
-    """A function behind a convolution, whose 12 channels make layouts matter."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 12, 3, padding=1)
-        self.function = function
-        self.constant = nn.Parameter(torch.linspace(-1.0, 1.5, 12 * 30).reshape(1, 12, 5, 6))
-        self.matrices = nn.Parameter(torch.linspace(-1.0, 1.0, 48).reshape(1, 1, 6, 8))
-
-    def forward(self, x: torch.Tensor) -> Any:
-        return self.function(self, self.stem(x))
+def behind_stem(function: Callable[..., Any]) -> Function:
+    """A function of 12 channels, and the constants that the functions below use."""
+    return Function(
+        function,
+        channels=(3, 12),
+        constant=torch.linspace(-1.0, 1.5, 12 * 30).reshape(1, 12, 5, 6),
+        matrices=torch.linspace(-1.0, 1.0, 48).reshape(1, 1, 6, 8),
+    )
 
 
 def shuffled(y: torch.Tensor, groups: int) -> torch.Tensor:
@@ -104,7 +100,7 @@ def functional_shuffle(y: torch.Tensor, groups: int) -> torch.Tensor:
 
 def prepared(function: Callable[..., Any]) -> tuple[nn.Module, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
-    return randomize(Function(function)), torch.randn(1, 3, 5, 6, generator=generator)
+    return randomize(behind_stem(function)), torch.randn(1, 3, 5, 6, generator=generator)
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -155,7 +155,7 @@ class _Program:
             layer = f"{prefix}_{step}"
             self._layers.append(struct_text(layer, kernel.pack(call, binding), self._tables))
             self._headers.add(kernel.header)
-            members[step] = f"{{{kernel.symbol}, &{layer}}}"
+            members[step] = f"{{{kernel.symbol}, &{layer}, {call.output.shape[3]}}}"
         members |= self._sizes(block, expanded_layout)
         scratch = max(kernel.scratch_bytes(call, binding) for _, kernel, call, binding in steps)
         members["scratch_bytes"] = str(scratch)

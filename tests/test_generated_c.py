@@ -16,6 +16,8 @@ from support.c_project import (
     CORTEX_M4,
     SANITIZERS,
     WARNINGS,
+    check_example,
+    check_no_state,
     compile_each,
     run,
     section_bytes,
@@ -25,7 +27,7 @@ from support.c_project import (
 from support.graphs import GRAPHS
 from support.models import SHARED, TORCH, convert_named
 
-from edgekit.inputs import dequantize_array, seeded_samples
+from edgekit.inputs import seeded_samples
 from edgekit.interpret import interpret
 from edgekit.ir import Array
 from edgekit.manifest import load_manifest
@@ -151,7 +153,7 @@ def test_compiles_for_cortex_m4_without_state_and_needs_two_functions(
     require_program("arm-none-eabi-gcc")
     flags = [*CORTEX_M4, *WARNINGS, "-O2"]
     objects = compile_each("arm-none-eabi-gcc", flags, converted(name), tmp_path / "objects")
-    _check_no_state(section_bytes("arm-none-eabi-size", objects))
+    check_no_state(section_bytes("arm-none-eabi-size", objects))
     undefined = symbols("arm-none-eabi-nm", objects, kind="undefined")
     defined = symbols("arm-none-eabi-nm", objects, kind="defined")
     assert undefined - defined <= {"memcpy", "memset"}
@@ -164,13 +166,7 @@ def test_holds_no_state_on_the_host(
     require_program("gcc")
     flags = [*WARNINGS, "-O2", "-fno-pic", "-fno-pie"]
     objects = compile_each("gcc", flags, converted(name), tmp_path / "objects")
-    _check_no_state(section_bytes("size", objects))
-
-
-def _check_no_state(sizes: dict[str, int]) -> None:
-    assert any(name.startswith(".text") for name in sizes)
-    state = (".data", ".bss", ".tdata", ".tbss", "COMMON", ".init_array", ".ctors")
-    assert not {name: size for name, size in sizes.items() if name.startswith(state) and size}
+    check_no_state(section_bytes("size", objects))
 
 
 def test_all_external_names_have_a_prefix(
@@ -280,18 +276,6 @@ def test_two_models_live_in_one_program(
     run([tmp_path / "both"])
 
 
-def _check_example(output: str, folder: Path) -> None:
-    """What the example prints is the reference's first output for zeros."""
-    manifest, graph = load_manifest(folder), Reference(folder).graph
-    zeros = tuple(np.zeros(entry.shape, entry.dtype) for entry in manifest.inputs)
-    first = interpret(graph, zeros, outputs_only=True)[graph.outputs[0].tensor]
-    real = dequantize_array(first.ravel(), manifest.outputs[0])
-    printed = [line.split(": ") for line in output.splitlines()]
-    assert [int(index) for index, _ in printed] == list(range(real.size))
-    # The C side multiplies in float32 and prints six decimals.
-    np.testing.assert_allclose([float(text) for _, text in printed], real, rtol=1e-6, atol=1e-6)
-
-
 @pytest.mark.parametrize("name", ["kws_int8", *HAND_MADE])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_example_prints_the_outputs(
@@ -305,7 +289,7 @@ def test_example_prints_the_outputs(
     folder = converted(name)
     example, program = folder / "example" / "main.c", tmp_path / "example"
     run([compiler, *WARNINGS, f"-I{folder}", example, *sources(folder), "-o", program])
-    _check_example(run([program]), folder)
+    check_example(run([program]), folder)
 
 
 def test_cmake_lists_name_every_source(converted: Converted) -> None:
@@ -321,4 +305,4 @@ if CMAKE is not None:  # not among the programs that `make setup` installs
         folder = converted("residual")
         run([CMAKE, "-S", folder, "-B", tmp_path, "-DCMAKE_BUILD_TYPE=Release"])
         run([CMAKE, "--build", tmp_path])
-        _check_example(run([tmp_path / "model_example"]), folder)
+        check_example(run([tmp_path / "model_example"]), folder)

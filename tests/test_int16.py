@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from support.conformance import check_kernel, only_call, trial_inputs
 from support.kernel_library import host_library
 from support.random_calls import CALLS, quantized
+from support.random_movement import MOVEMENT_CALLS
 from support.tflite_cases import cases, operator_model
 from support.tflite_cases_int16 import (
     biased_ties,
@@ -34,6 +35,7 @@ from edgekit.ops._int16_cases import int16_graph
 from edgekit.ops.add import with_int16_shifts
 from edgekit.validate import ValidateOptions, validate
 
+CALLS = {**CALLS, **{name: MOVEMENT_CALLS[name] for name in ("batch_matmul", "reduce_min", "tile")}}
 RANDOM_FAMILIES = sorted(
     name
     for name, operator in operators().items()
@@ -128,9 +130,15 @@ def test_power_of_two_scales_use_shifts_alone(
     assert (different, compared > 1000) == (0, True)
 
 
-def test_scales_that_tflite_refuses_to_add_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="powers of two"):
-        built(power_of_two_sum("ADD", (-14, -14), 1.0), tmp_path)
+@pytest.mark.parametrize("exponents", [(-14, -14), (-12, -13)], ids=str)
+@pytest.mark.parametrize("name", ["ADD", "SUB"])
+def test_powers_of_two_that_tflite_refuses_follow_the_general_rule(
+    name: str, exponents: tuple[int, int], tmp_path: Path
+) -> None:
+    _, graph = built(power_of_two_sum(name, exponents, 1.0), tmp_path)
+    data, general = built(power_of_two_sum(name, exponents, 1.0, PotScaleInt16=False), tmp_path)
+    assert graph.nodes[0].arithmetic == general.nodes[0].arithmetic
+    assert count_mismatches(data, graph, seeded_inputs(graph, samples=6))[0] == 0
 
 
 def test_general_sum_where_the_file_says_so(tmp_path: Path) -> None:
@@ -147,6 +155,23 @@ def test_quantize_narrows_every_value(scales: tuple[float, float], tmp_path: Pat
     data, graph = built(operator_model("QUANTIZE", [x], y), tmp_path)
     every = np.arange(-32768, 32768).astype(np.int16).reshape(1, -1)
     assert count_mismatches(data, graph, [(every,)]) == (0, 65536)
+
+
+@pytest.mark.parametrize("alpha", [0.3, -0.3, -1.0, -2.5, None])
+def test_leaky_relu_and_abs_over_every_value(alpha: float | None, tmp_path: Path) -> None:
+    """Ratios of scales that give exact ties are among them; without alpha it is ABS."""
+    random = np.random.default_rng(6)
+    every = np.arange(-32768, 32768).astype(np.int16).reshape(1, -1)
+    for number in range(12):
+        ratio = float(random.choice([0.5, 0.75, 1.0, 1.5, 2.5]) if number % 2 else random.uniform())
+        result = float(np.float32(10 ** random.uniform(-5, -3)))
+        x = TensorSpec("x", (1, 65536), float(np.float32(ratio * result)), 0, "INT16")
+        y = TensorSpec("y", (1, 65536), result, 0, "INT16")
+        model = operator_model("ABS", [x], y)
+        if alpha is not None:
+            model = operator_model("LEAKY_RELU", [x], y, {"Alpha": alpha})
+        data, graph = built(model, tmp_path)
+        assert count_mismatches(data, graph, [(every,)]) == (0, 65536), (ratio, result)
 
 
 @pytest.mark.parametrize("scale", [2.0**-12, 2.0**-11, 2.0**-13, 0.001, 0.00037, 1e-5, 0.02, 1.5])

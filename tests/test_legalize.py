@@ -167,7 +167,7 @@ def test_folding_leaves_the_given_graph_alone() -> None:
 
 def quantized(*steps: Step, shape: tuple[int, ...] = SHAPE) -> QGraph:
     graph = chain(*steps, shape=shape)
-    return quantize(graph, calibrate(graph, noise_samples(graph, 2, 0)))
+    return quantize(graph, calibrate(graph, noise_samples(graph, 2, 0)).ranges)
 
 
 def assert_same_integers(graph: QGraph, ops: Sequence[str]) -> None:
@@ -189,6 +189,7 @@ INTEGER_FOLDS: dict[str, tuple[list[Step], list[str]]] = {
         [CONV, ("reshape", Reshape((1, 48)), []), ("reshape", Reshape((1, 6, 8)), [])],
         ["conv2d", "reshape"],
     ),
+    "functions_in_a_row": ([RELU, CLAMP, scale(1), RELU], ["lookup"]),
 }
 
 

@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.graphs import HALF_3, SAME_3, GraphBuilder, residual, square, two_by_two
 
-from edgekit.converters import lower as lower_module
+from edgekit.converters import chase as chase_module
+from edgekit.converters.choose import choose
 from edgekit.converters.lower import lower
 from edgekit.converters.schedule.layerwise import layerwise
 from edgekit.errors import UnsupportedError
@@ -30,7 +31,7 @@ from edgekit.window import Axis, Window
 
 
 def lowered(graph: QGraph, *, kernels: str = "reference") -> Program:
-    return lower(layerwise(graph), load_target("cortex-m4"), kernels=kernels)
+    return lower(layerwise(graph), choose(graph, load_target("cortex-m4"), kernels=kernels))
 
 
 def between_arena_buffers(b: GraphBuilder, x: str, *, build: str, attributes: object) -> Program:
@@ -62,12 +63,10 @@ def overwrites_unread_rows(step: Step, distance: int, *, bottom_up: bool = False
     for done, y in enumerate(order):
         memory[output + y * written : output + (y + 1) * written] = -1
         for later in order[done:]:
-            for tap in range(loop.kernel_height):
-                row = later * loop.stride - loop.pad_top + tap * loop.dilation
-                if 0 <= row < loop.input_height:
-                    held = memory[source + row * read : source + (row + 1) * read]
-                    if (held != row + 1).any():
-                        return True
+            for row in loop.rows_of(later):
+                held = memory[source + row * read : source + (row + 1) * read]
+                if (held != row + 1).any():
+                    return True
     return False
 
 
@@ -75,12 +74,7 @@ def rows_read(step: Step) -> set[int]:
     """The rows inside the map that any output row needs; a window may see padding alone."""
     loop = step.loop
     assert loop is not None
-    rows = {
-        y * loop.stride - loop.pad_top + tap * loop.dilation
-        for y in range(loop.output_height)
-        for tap in range(loop.kernel_height)
-    }
-    return rows & set(range(loop.input_height))
+    return {row for y in range(loop.output_height) for row in loop.rows_of(y)}
 
 
 @st.composite
@@ -176,7 +170,7 @@ def overwrites_unread_pixels(
 def test_pixel_kernel_never_overwrites_unread_pixels_and_no_byte_is_given_away(
     pixels: int, read: int, written: int, grain: int, buffered: bool
 ) -> None:
-    distance = lower_module._pixel_distance(pixels, written, read, grain, buffered)
+    distance = chase_module._pixel_distance(pixels, written, read, grain, buffered)
     replay = {
         "pixels": pixels,
         "read": read,
@@ -265,7 +259,7 @@ def test_core_with_simd_gets_its_kernels_and_one_without_does_not() -> None:
     plan = layerwise(separable())
     isas = {}
     for name in ("cortex-m3", "cortex-m4"):
-        program = lower(plan, load_target(name))
+        program = lower(plan, choose(plan.graph, load_target(name)))
         isas[name] = {step.kernel.isa for step in program.steps if step.kernel}
     assert isas["cortex-m3"] == {"ref"}
     assert "dsp" in isas["cortex-m4"]
@@ -403,3 +397,14 @@ def test_channel_that_repeats_over_an_operand_is_not_overwritten() -> None:
     step = next(step for step in program.steps if step.op == "mul")
     names = {operand.buffer for operand in step.operands if operand.bytes == step.output.bytes}
     assert {o.input for o in program.overlaps if o.output == step.output.buffer} == names
+
+
+@pytest.mark.parametrize("name", ["cursor", "pair/scratch", "first/scratch"])
+def test_tensors_may_be_called_like_working_memory(name: str) -> None:
+    b = GraphBuilder()
+    graph = b.graph(b.conv2d(b.conv2d(b.input(name, (1, 4, 8, 4)), 8), 3))
+    plan = layerwise(graph, input_mode="stream")
+    program = lower(plan, choose(graph, load_target("cortex-m4")))
+    names = [buffer.name for buffer in program.buffers]
+    assert name in names
+    assert len(set(names)) == len(names)

@@ -86,7 +86,8 @@ def test_wrong_c_does_not_pass(artifact: Artifact) -> None:
         def save(self, directory: str | Path) -> Path:
             folder = super().save(directory)
             text = (folder / "model.c").read_text()
-            start = text.rindex(".output_zero_point = ") + len(".output_zero_point = ")
+            member = "EK_MEMBER(output_zero_point) "
+            start = text.rindex(member) + len(member)
             (folder / "model.c").write_text(f"{text[:start]}7 + {text[start:]}")
             return folder
 

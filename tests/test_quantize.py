@@ -81,7 +81,7 @@ def test_last_bits_of_a_range_do_not_reach_the_scale() -> None:
 
 def test_pooling_shares_the_quantization_of_its_input() -> None:
     graph = pointwise([[1.0, -2.0]], [0.25], pooled=True)
-    result = quantize(graph, calibrate(graph, noise_samples(graph, 4, 0)))
+    result = quantize(graph, calibrate(graph, noise_samples(graph, 4, 0)).ranges)
     assert result.tensors["y"].quantization == result.tensors["z"].quantization
     assert result.nodes[1].arithmetic is not None
 
@@ -90,7 +90,7 @@ def test_bias_of_a_nearly_dead_channel_survives() -> None:
     """Batch norm folding leaves channels with tiny weights; their bias must not overflow."""
     graph = pointwise([[1.0, -1.0], [1e-9, 1e-12], [0.0, 0.0]], [0.1, 0.75, -0.5])
     samples = noise_samples(graph, 4, 0)
-    result = quantize(graph, calibrate(graph, samples))
+    result = quantize(graph, calibrate(graph, samples).ranges)
     scale = result.tensors["y"].quantization
     assert scale is not None
     real = real_output(result, samples[0][0])
@@ -104,6 +104,19 @@ def test_every_activation_needs_a_range() -> None:
         quantize(graph, {"x": (-1.0, 1.0)})
     with pytest.raises(BadInputError, match="no sample"):
         calibrate(graph, [])
+
+
+def test_first_samples_stay_with_their_outputs() -> None:
+    graph = pointwise([[1.0, -2.0]], [0.25], pooled=True)
+    samples = noise_samples(graph, 5, 0)
+    some, all_of_them = (calibrate(graph, samples, kept=kept) for kept in (3, 9))
+    assert some.ranges == all_of_them.ranges
+    assert (len(some.samples), len(all_of_them.samples)) == (3, 5)
+    for sample, given, outputs in zip(some.samples, samples, some.outputs, strict=False):
+        assert sample is given
+        expected = interpret_float(graph, sample)
+        names = [port.tensor for port in graph.outputs]
+        np.testing.assert_array_equal(outputs, [expected[name] for name in names])
 
 
 def test_models_that_overflow_are_refused() -> None:
@@ -120,7 +133,7 @@ def test_shared_weights_behind_different_scales() -> None:
     tensors = {**base.tensors, "z": Tensor("z", (1, 2, 2, 1), "float32")}
     graph = Graph(tensors, (*base.nodes, second), base.inputs, (Port("z", "z", (1, 2, 2, 1)),))
     samples = noise_samples(graph, 8, 0)
-    result = quantize(graph, calibrate(graph, samples))
+    result = quantize(graph, calibrate(graph, samples).ranges)
     assert {"b", "b/again"} <= result.tensors.keys()
     exact = interpret_float(graph, samples[0])["z"]
     np.testing.assert_allclose(real_output(result, samples[0][0]), exact, atol=0.01)
@@ -211,7 +224,7 @@ def _models() -> dict[str, Any]:
 
 def converted(name: str) -> tuple[Graph, QGraph]:
     graph = legalize(import_torch_module(*_models()[name]()))
-    return graph, quantize(graph, calibrate(graph, noise_samples(graph, 8, 0)))
+    return graph, quantize(graph, calibrate(graph, noise_samples(graph, 8, 0)).ranges)
 
 
 @pytest.mark.parametrize("name", LEAST_SQNR_DB)

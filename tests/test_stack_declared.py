@@ -7,15 +7,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.graphs import GRAPHS, GraphBuilder
 from support.models import SHARED, TORCH, convert_named
+from support.planned import MODES, convert_planned
 
 from edgekit.build.cross import compile_objects
-from edgekit.build.stack import model_stack_bound, stack_bound
+from edgekit.build.model import compile_model
+from edgekit.build.stack import model_stack_bound, read_stack_usage, stack_bound
+from edgekit.converters.schedule.plan import PlannedPair
 from edgekit.emit.runtime_files import runtime_files
-from edgekit.emit.sources import MODEL_RUN_STACK_BYTES, ROW_DRIVER_STACK_BYTES
+from edgekit.emit.stack import (
+    COPY_STACK_BYTES,
+    ENTRY_STACK_BYTES,
+    MAP_STACK_BYTES,
+    PAIR_STACK_BYTES,
+    PORT_STACK_BYTES,
+    ROW_STACK_BYTES,
+)
 from edgekit.kernel import Kernel
 from edgekit.manifest import load_manifest
 from edgekit.ops import operators
+from edgekit.program import InputMode
 from edgekit.target import list_targets, load_target
 
 MOST_STACK_BYTES = 1536
@@ -70,6 +82,58 @@ def check_bound(folder: Path, core: str) -> None:
     declared = load_manifest(folder).stack_bytes
     bound = model_stack_bound(folder, load_target(core))
     assert bound.bytes <= declared <= MOST_STACK_BYTES, bound.path
-    frames = {frame.function: frame.bytes for frame in bound.path}
-    assert frames["model_run"] <= MODEL_RUN_STACK_BYTES
-    assert frames.get("ek_run_rows", 0) <= ROW_DRIVER_STACK_BYTES
+
+
+PAIRS = tuple(PlannedPair(kind, "conv2d_1", "depthwise_conv2d_2", 16) for kind in ("F", "E"))
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pair", [None, *PAIRS], ids=["none", "F", "E"])
+def test_manifest_bounds_the_stack_of_every_input_mode(
+    pair: PlannedPair | None, mode: InputMode, core: str, tmp_path: Path
+) -> None:
+    graph, pairs = GRAPHS["residual"](), () if pair is None else (pair,)
+    folder = convert_planned(graph, mode, pairs=pairs, target=core).save(tmp_path / "model")
+    check_bound(folder, core)
+
+
+def test_model_of_many_ports_has_a_pointer_to_each_on_its_stack(tmp_path: Path) -> None:
+    b = GraphBuilder()
+    x = b.input("x", (1, 2, 2, 1))
+    outputs = [b.conv2d(x, 1) for _ in range(60)]
+    folder = convert_planned(b.graph(*outputs), "resident").save(tmp_path / "model")
+    check_bound(folder, "cortex-m4")
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_runtime_functions_declare_what_they_need_at_most(core: str, tmp_path: Path) -> None:
+    """The frames of each part of a path, which the manifest's bound is the sum of."""
+    frames: dict[str, int] = {}
+    ports = 0
+    for mode in MODES:
+        artifact = convert_planned(GRAPHS["every_operator"](), mode, target=core)
+        folder = artifact.save(tmp_path / mode)
+        frames |= frames_of(folder, core, tmp_path / f"{mode}_objects")
+        ports = PORT_STACK_BYTES * (1 + len(artifact.manifest.inputs + artifact.manifest.outputs))
+    pair = convert_planned(GRAPHS["residual"](), "stream", pairs=PAIRS[:1], target=core)
+    frames |= frames_of(pair.save(tmp_path / "pair"), core, tmp_path / "pair_objects")
+    model = max(frames[name] for name in frames if name.startswith("model_"))
+    runners = max(frames["ek_stream_push"], frames["ek_stream_finish"]) + frames["ek_run_script"]
+    pairs = max(frames["ek_run_pair_row"], frames["ek_run_pair_map"])
+    copies = max(frames["ek_run_copy"], frames["ek_run_pull"] + frames["read_window"])
+    needed = {
+        ENTRY_STACK_BYTES: model + runners - ports,
+        COPY_STACK_BYTES: copies,
+        MAP_STACK_BYTES: frames["ek_run_map"],
+        ROW_STACK_BYTES: frames["ek_run_row"] + frames["ek_run_region"],
+        PAIR_STACK_BYTES: pairs + frames.get("run_block", 0) + frames.get("produce", 0),
+    }
+    assert all(bound - 96 <= measured <= bound for bound, measured in needed.items()), needed
+
+
+def frames_of(folder: Path, core: str, into: Path) -> dict[str, int]:
+    """The frame of each function of a project by itself."""
+    into.mkdir()
+    objects = compile_model(folder, load_manifest(folder), load_target(core), build_directory=into)
+    return read_stack_usage(objects)

@@ -280,14 +280,42 @@ WRONG: dict[str, tuple[Callable[[], ModelSpec], str]] = {
     ),
     "int16": (
         lambda: model_of(
-            "TILE",
+            "SUM",
             [
                 TensorSpec("x", (1, 4), 0.1, 0, "INT16"),
-                constant_spec("m", np.array([1, 2], np.int32)),
+                constant_spec("axes", np.array([1], np.int32)),
             ],
-            [TensorSpec("y", (1, 8), 0.1, 0, "INT16")],
+            [TensorSpec("y", (1,), 0.1, 0, "INT16")],
         ),
         "supported on INT8 only",
+    ),
+    "reverse_of_two_axes": (
+        lambda: model_of(
+            "REVERSE_V2",
+            [_tensor("x", (1, 4, 3)), constant_spec("axes", np.array([1, 2], np.int32))],
+            [_tensor("y", (1, 4, 3))],
+        ),
+        "one operator for each",
+    ),
+    "reverse_axis": (
+        lambda: model_of(
+            "REVERSE_V2",
+            [_tensor("x", (1, 4)), constant_spec("axes", np.array([2], np.int32))],
+            [_tensor("y", (1, 4))],
+        ),
+        "axis 2 is outside rank 2",
+    ),
+    "reduction_without_axes": (
+        lambda: model_of("REDUCE_MIN", [_tensor("x", (1, 4))], [_tensor("y", (1,))]),
+        "it has 1 inputs and 1 outputs; it must have 2 and 1",
+    ),
+    "reduction_axis": (
+        lambda: model_of(
+            "REDUCE_MAX",
+            [_tensor("x", (1, 4)), constant_spec("axes", np.array([2], np.int32))],
+            [_tensor("y", (1,))],
+        ),
+        "axes do not fit an input of rank 2",
     ),
 }
 

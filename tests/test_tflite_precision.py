@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.tflite_cases import binary, mean, operator_model, pooling, rescale
+from support.tflite_cases_elementwise import binary_model
 from support.tflite_oracle import Oracle
 from support.tflite_writer import ModelSpec, TensorSpec, constant_spec, write_tflite
 
@@ -57,6 +58,13 @@ def single_add(a: float, b: float, out: float) -> tuple[float, float, float]:
     twice = np.float32(2.0 * max(a, b))
     sum_factor = twice / (np.float32(2**multipliers.ADD_LEFT_SHIFT) * np.float32(out))
     return float(np.float32(a) / twice), float(np.float32(b) / twice), float(sum_factor)
+
+
+def single_squared_difference(a: float, b: float, out: float) -> tuple[float, float, float]:
+    twice = np.float32(2.0 * max(a, b))
+    headroom = np.float32(4.0**multipliers.SQUARED_DIFFERENCE_LEFT_SHIFT)
+    square = twice * twice / (headroom * np.float32(out))
+    return float(np.float32(a) / twice), float(np.float32(b) / twice), float(square)
 
 
 def double_bound(bound: float, scale: float, zero_point: int) -> int:
@@ -105,6 +113,8 @@ def _with_weights(name: str, scales: Scales, *, per_channel: bool) -> ModelSpec:
 
 def _pairs(name: str, scales: Scales) -> ModelSpec:
     """All pairs of int8 values, by broadcasting."""
+    if name == "SQUARED_DIFFERENCE":
+        return binary_model(name, (1, 256, 1, 1), (1, 1, 256, 1), scales=scales)
     return binary(name, (1, 256, 1, 1), (1, 1, 256, 1), scales=scales)
 
 
@@ -228,6 +238,13 @@ RULES: Mapping[str, Rule] = {
     "fully_connected_per_channel": _weighted_rule("FULLY_CONNECTED", per_channel=True),
     "fully_connected_per_tensor": _weighted_rule("FULLY_CONNECTED", per_channel=False),
     "add": Rule("add_factors", lambda s: _pairs("ADD", s), _any_scales, (single_add,), _every_pair),
+    "squared_difference": Rule(
+        "squared_difference_factors",
+        lambda s: _pairs("SQUARED_DIFFERENCE", s),
+        _product_scales,
+        (single_squared_difference,),
+        _every_pair,
+    ),
     "mul": Rule(
         "mul_factor",
         lambda s: _pairs("MUL", s),

@@ -49,10 +49,13 @@ TFLITE: Mapping[str, tuple[Callable[[], ModelSpec], Lines]] = {
         (("SVDF 't1'", "CONV_2D"), ("SVDF 't3'", "CONV_2D")),
     ),
     "transformer": (
-        lambda: chain("EMBEDDING_LOOKUP", "L2_NORMALIZATION", "CUSTOM:FlexEinsum", "RELU", "CUMSUM"),
+        lambda: chain(
+            *("EMBEDDING_LOOKUP", "LOCAL_RESPONSE_NORMALIZATION", "CUSTOM:FlexEinsum", "RELU"),
+            "CUMSUM",
+        ),
         (
             ("EMBEDDING_LOOKUP 't1'", "outside the model"),
-            ("L2_NORMALIZATION 't2'", "batch normalization"),
+            ("LOCAL_RESPONSE_NORMALIZATION 't2'", "batch normalization"),
             ("CUSTOM operator FlexEinsum 't3'", "not supported"),
             ("CUMSUM 't5'", "edgekit ops"),
         ),

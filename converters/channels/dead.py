@@ -15,7 +15,7 @@ from edgekit.converters.channels.bounds import Bounds, channel_bounds, channel_c
 from edgekit.converters.channels.flow import TRANSFERS
 from edgekit.converters.channels.rebuild import unused_name, without_channels
 from edgekit.converters.channels.removal import removable_channels
-from edgekit.converters.rewrite import without_dead_nodes
+from edgekit.converters.legalize.rewrite import without_dead_nodes
 from edgekit.ir import Call, Node, QGraph, Tensor, constant
 from edgekit.manifest import DeadChannels
 from edgekit.ops import operator_of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A schedule as data: segments of the node list, each with the primitive that runs it."""
+"""A schedule as data: segments of the node list, and how the layers of each share their rows."""
 
 from __future__ import annotations
 
@@ -7,28 +7,52 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.ir import QGraph
+from edgekit.program import InputMode
 
-Primitive = Literal["L"]
-"""L: layer by layer over whole maps."""
+Primitive = Literal["L", "C", "F", "R", "E"]
+"""What runs a segment (or a pair inside one).
+
+L: one layer computes its whole output. C: the layers advance together, row by row, and between
+them only the rows live that are still needed. Pairs inside a C segment, which compute the map
+between a convolution and the channelwise layer behind it block of channels by block: F keeps the
+rows that the next window needs, R keeps none and computes them again, E runs over the whole map
+for one block before the next.
+"""
+
+
+@dataclass(frozen=True)
+class PlannedPair:
+    """Two nodes of a segment, by name, that share rows block by block."""
+
+    primitive: Literal["F", "R", "E"]
+    producer: str
+    consumer: str
+    block_channels: int
 
 
 @dataclass(frozen=True)
 class PlannedSegment:
-    """Consecutive nodes, by name, under one primitive."""
+    """Consecutive nodes, by name; those in ``accumulating`` take their input row by row."""
 
-    primitive: Primitive
+    primitive: Literal["L", "C"]
     nodes: tuple[str, ...]
+    pairs: tuple[PlannedPair, ...] = ()
+    accumulating: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The segments of a model in execution order."""
+    """The segments of a model in execution order, and how its input comes."""
 
     graph: QGraph
     segments: tuple[PlannedSegment, ...]
+    input_mode: InputMode = "resident"
 
     def verify(self) -> Plan:
-        """Check that the segments hold every node once, in order."""
+        """Check that the segments hold every node once, in order, and pairs lie inside them."""
         planned = [name for segment in self.segments for name in segment.nodes]
         assert planned == [node.name for node in self.graph.nodes], "the plan skips or moves nodes"
+        for segment in self.segments:
+            for pair in segment.pairs:
+                assert {pair.producer, pair.consumer} <= set(segment.nodes), pair
         return self

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.converters.tflite.reader import ModelRecord, OperatorRecord, PortRecord, TensorRecord
+from edgekit.converters.tflite.records import ModelRecord, OperatorRecord, PortRecord, TensorRecord
 from edgekit.errors import BadInputError
 
 OUTER_TYPES = ("FLOAT32", "UINT8")

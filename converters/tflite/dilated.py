@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.converters.tflite.operation import VALID
-from edgekit.converters.tflite.reader import ModelRecord, OperatorRecord, TensorRecord
 from edgekit.converters.tflite.record_builder import RecordBuilder
+from edgekit.converters.tflite.records import ModelRecord, OperatorRecord, TensorRecord
 from edgekit.ir import MAX_ELEMENTS, Array, Shape
 
 SPACE_TO_BATCH, BATCH_TO_SPACE = "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"

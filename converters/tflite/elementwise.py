@@ -15,6 +15,7 @@ from edgekit.ops.lookup import Lookup, LookupArithmetic
 from edgekit.ops.maximum import Maximum
 from edgekit.ops.minimum import Minimum
 from edgekit.ops.prelu import Prelu, PreluArithmetic
+from edgekit.ops.squared_difference import SquaredDifference, SquaredDifferenceArithmetic
 from edgekit.ops.sub import Sub
 
 LOGISTIC_QUANTIZATION = Quantization(1.0 / 256.0, -128)
@@ -25,6 +26,31 @@ FunctionTable = Callable[[Quantization, Quantization], lookup_tables.Table | Non
 def _sub(operation: Operation) -> Mapped:
     arithmetic = sum_arithmetic(operation)
     return Mapped("sub", Sub(), arithmetic, (operation.operand(0), operation.operand(1)))
+
+
+def _squared_difference(operation: Operation) -> Mapped:
+    operation.require(inputs=(2,))
+    operation.require_int8()
+    operation.require_one_type()
+    a, b = (operation.quantization(operation.input(position)) for position in (0, 1))
+    result = operation.output_quantization()
+    factors = multipliers.squared_difference_factors(a.scale, b.scale, result.scale)
+    if factors[2] >= 1.0:
+        raise operation.fail(
+            "its input scales are too far from the output scale for TFLite's SQUARED_DIFFERENCE"
+        )
+    first, second, square = (operation.multiplier(factor) for factor in factors)
+    arithmetic = SquaredDifferenceArithmetic(
+        left_shift=multipliers.SQUARED_DIFFERENCE_LEFT_SHIFT,
+        zero_points=(a.zero_point, b.zero_point),
+        multipliers=(first[0], second[0]),
+        shifts=(first[1], second[1]),
+        output_multiplier=square[0],
+        output_shift=square[1],
+        output_zero_point=result.zero_point,
+    )
+    operands = (operation.operand(0), operation.operand(1))
+    return Mapped("squared_difference", SquaredDifference(), arithmetic, operands)
 
 
 def _extremum(op: str, attributes: object) -> Callable[[Operation], Mapped]:
@@ -149,6 +175,7 @@ ELEMENTWISE_MAPPINGS: Mapping[str, Callable[[Operation], Mapped]] = {
     "MINIMUM": _extremum("minimum", Minimum()),
     "PRELU": _prelu,
     "RSQRT": _rsqrt,
+    "SQUARED_DIFFERENCE": _squared_difference,
     "SUB": _sub,
     "TANH": _float_function(Lookup("tanh"), c_math.tanhf, required=TANH_QUANTIZATION),
 }

@@ -16,7 +16,7 @@ import numpy as np
 from edgekit.arith import round_half_away
 from edgekit.converters.tflite import c_math, lookup_tables
 from edgekit.converters.tflite.operation import Mapped, Operation
-from edgekit.converters.tflite.reader import ModelRecord, OperatorRecord
+from edgekit.converters.tflite.records import ModelRecord, OperatorRecord
 from edgekit.ir import INTEGER_RANGE, Array, Quantization
 from edgekit.ops.lookup import COMPOSITE, Lookup, LookupArithmetic
 
@@ -25,6 +25,7 @@ _FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
     "ABS": np.abs,
     "ELU": lookup_tables.elu,
     "EXP": c_math.expf,
+    "FLOOR": np.floor,
     "NEG": np.negative,
     "SQRT": np.sqrt,
     "SQUARE": np.square,

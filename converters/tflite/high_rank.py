@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.tflite.operation import ACTIVATION_TYPES
-from edgekit.converters.tflite.reader import ModelRecord, OperatorRecord, TensorRecord
 from edgekit.converters.tflite.record_builder import Options, RecordBuilder
+from edgekit.converters.tflite.records import ModelRecord, OperatorRecord, TensorRecord
 from edgekit.ir import Shape
 
 MAX_RANK = 4

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -40,7 +41,8 @@ def power_of_two_shifts(
     """The shifts of both operands of an ADD or SUB without multipliers, or None: the general rule.
 
     One operand has the scale of the result; the other is finer, and is shifted to it with halves
-    away from zero.
+    away from zero. TensorFlow Lite refuses other powers of two; TensorFlow Lite Micro, which knows
+    the general rule only, computes them by it, and so do we.
     """
     if not operation.is_int16 or not operation.option("PotScaleInt16"):
         return None
@@ -49,11 +51,7 @@ def power_of_two_shifts(
         return None
     first, second, output = (int(e or 0) for e in exponents)
     shifts = (first - output, second - output)
-    if max(shifts) != 0 or min(shifts) < -31:
-        raise operation.unsupported(
-            "its scales are powers of two; one input must have the output's, the other a finer one"
-        )
-    return shifts
+    return shifts if max(shifts) == 0 and min(shifts) >= -31 else None
 
 
 WITHOUT_SCALING = INT32_MAX, 0
@@ -90,15 +88,29 @@ def _leaky_relu(operation: Operation) -> Mapped:
     operation.require_one_type()
     x, result = operation.activation(0), operation.output_quantization()
     source, slope = operation.quantization(x.tensor), float(operation.option("Alpha"))
-    if not 0.0 <= slope < float("inf"):
-        raise operation.unsupported(f"alpha {slope} behind int16; it must not be negative")
+    if not math.isfinite(slope):
+        raise operation.fail(f"alpha {slope} is not finite")
     identity = operation.multiplier(multipliers.relu_factor(source.scale, result.scale))
-    below = operation.multiplier(multipliers.mul_factor(source.scale, slope, result.scale))
+    factor = multipliers.mul_factor(source.scale, abs(slope), result.scale)
+    multiplier, shift = operation.multiplier(factor)
+    below = (-multiplier if slope < 0 else multiplier), shift
     arithmetic = LeakyReluArithmetic(*identity, *below)
     return Mapped("leaky_relu", LeakyRelu(slope), arithmetic, (x,))
 
 
+def _abs(operation: Operation) -> Mapped:
+    """A leaky ReLU with slope -1: both sides are scaled by the same factor."""
+    operation.require(inputs=(1,))
+    operation.require_one_type()
+    x, result = operation.activation(0), operation.output_quantization()
+    scale = operation.quantization(x.tensor).scale
+    multiplier, shift = operation.multiplier(multipliers.relu_factor(scale, result.scale))
+    arithmetic = LeakyReluArithmetic(multiplier, shift, -multiplier, shift)
+    return Mapped("leaky_relu", LeakyRelu(-1.0), arithmetic, (x,))
+
+
 INT16_MAPPINGS: Mapping[str, Callable[[Operation], Mapped]] = {
+    "ABS": _abs,
     "LEAKY_RELU": _leaky_relu,
     "LOGISTIC": _curve("sigmoid"),
     "TANH": _curve("tanh"),

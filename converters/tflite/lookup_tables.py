@@ -16,10 +16,10 @@ from edgekit.arith import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     rounding_divide_by_power_of_two,
-    saturating_rounding_doubling_high_multiply,
 )
 from edgekit.converters.tflite import c_math, multipliers
 from edgekit.ir import INTEGER_RANGE, Array, Quantization
+from edgekit.ops._inverse_root import inverse_square_root
 from edgekit.ops.lookup import tabulate
 
 Table = tuple[int, ...]
@@ -112,42 +112,15 @@ def rsqrt_table(source: Quantization, result: Quantization) -> Table:
     """
     factor = multipliers.rsqrt_factor(source.scale, result.scale)
     multiplier, shift = quantize_multiplier(factor)
-    values = []
-    for x in (EVERY_VALUE - source.zero_point).tolist():
-        if x <= 0:
-            values.append(HIGH)
-            continue
-        inverse_root = multiply_by_quantized_multiplier(
-            np.array(1), *_shifted(_inverse_square_root(x), RSQRT_BITS)
-        )
-        scaled = multiply_by_quantized_multiplier(inverse_root, multiplier, shift - RSQRT_BITS)
-        values.append(int(scaled) + result.zero_point)
-    return tuple(int(value) for value in np.clip(values, LOW, HIGH))
+    x = EVERY_VALUE - source.zero_point
+    root, root_shift = inverse_square_root(np.maximum(x, 1))
+    one = np.ones_like(x)
+    inverse_root = multiply_by_quantized_multiplier(one, root, root_shift + RSQRT_BITS)
+    scaled = multiply_by_quantized_multiplier(inverse_root, multiplier, shift - RSQRT_BITS)
+    return _table(np.where(x <= 0, HIGH - result.zero_point, scaled), result)
 
 
 RSQRT_BITS = 20
-THREE_HALVES, HALF_SQRT_2 = (1 << 28) + (1 << 27), 1518500250  # Q3.28 and Q0.31
-
-
-def _inverse_square_root(x: int) -> tuple[int, int]:
-    """(multiplier, shift) of 1 / sqrt(x), for 1 <= x < 2^29."""
-    if x <= 1:
-        return 2**31 - 1, 0
-    pairs = (32 - x.bit_length() - 1) // 2 - 1
-    shift = 11 - pairs
-    value = np.array(x << (2 * pairs) >> 1, np.int64)
-    half_value = rounding_divide_by_power_of_two(value, 1)
-    root = np.array(1 << 28, np.int64)
-    multiply = saturating_rounding_doubling_high_multiply
-    for _ in range(5):
-        cube = _saturate_int32(multiply(multiply(root, root), root) << 6)
-        root = _saturate_int32((multiply(root, THREE_HALVES) - multiply(half_value, cube)) << 3)
-    multiplier = int(multiply(root, HALF_SQRT_2))
-    return (multiplier << -shift, 0) if shift < 0 else (multiplier, -shift)
-
-
-def _shifted(factor: tuple[int, int], bits: int) -> tuple[int, int]:
-    return factor[0], factor[1] + bits
 
 
 def _int16_multiplier(factor: float) -> tuple[int, int]:
@@ -162,10 +135,6 @@ def _doubling_high_multiply_int16(a: Array, b: int) -> Array:
 
 def _saturate(x: Array) -> Array:
     return np.clip(x, INT16_MIN, INT16_MAX)
-
-
-def _saturate_int32(x: Array) -> Array:
-    return np.clip(x, -(2**31), 2**31 - 1)
 
 
 def _scaled(x: Array, factor: float) -> Array:

@@ -11,11 +11,12 @@ from edgekit.converters.tflite.elementwise import ELEMENTWISE_MAPPINGS
 from edgekit.converters.tflite.float_islands import FLOAT_ISLAND_MAPPINGS
 from edgekit.converters.tflite.movement import MOVEMENT_MAPPINGS
 from edgekit.converters.tflite.operation import (
-    ACTIVATION_TYPES,
+    RESCALED_TYPES,
     Mapped,
     Operation,
     integer_range,
 )
+from edgekit.converters.tflite.reductions import REDUCTION_MAPPINGS
 from edgekit.converters.tflite.spatial import SPATIAL_MAPPINGS
 from edgekit.converters.tflite.sums import sum_arithmetic
 from edgekit.converters.tflite.weighted import conv2d, depthwise_conv2d, fully_connected
@@ -24,11 +25,14 @@ from edgekit.ops._pooling import PoolArithmetic
 from edgekit.ops._softmax_int16 import difference_factor
 from edgekit.ops.add import Add
 from edgekit.ops.average_pool2d import AveragePool2d
+from edgekit.ops.l2_normalization import OUTPUT_QUANTIZATION as L2_QUANTIZATION
+from edgekit.ops.l2_normalization import L2Normalization, L2NormalizationArithmetic
+from edgekit.ops.log_softmax import OUTPUT_QUANTIZATION as LOG_SOFTMAX_QUANTIZATION
+from edgekit.ops.log_softmax import LogSoftmax, log_softmax_arithmetic
 from edgekit.ops.max_pool2d import MaxPool2d
-from edgekit.ops.mean import Mean, MeanArithmetic
 from edgekit.ops.mul import Mul, MulArithmetic
 from edgekit.ops.pad import Pad, PadArithmetic
-from edgekit.ops.requantize import Requantize, RequantizeArithmetic
+from edgekit.ops.requantize import INT32_PAIRS, Requantize, RequantizeArithmetic
 from edgekit.ops.reshape import Reshape, ReshapeArithmetic
 from edgekit.ops.softmax import Softmax, SoftmaxArithmetic
 from edgekit.ops.transpose import Transpose, TransposeArithmetic
@@ -84,32 +88,6 @@ def _pool(operation: Operation, op: str, attributes: object) -> Mapped:
     minimum, maximum = operation.clamp(quantization)
     arithmetic = PoolArithmetic(quantization.zero_point, minimum, maximum)
     return Mapped(op, attributes, arithmetic, (operation.activation(0),))
-
-
-def _mean(operation: Operation) -> Mapped:
-    operation.require(inputs=(2,))
-    axes = _axes(operation, len(operation.input(0).shape))
-    if axes[0] == 0 or axes != tuple(range(axes[0], axes[-1] + 1)):
-        raise operation.unsupported(f"a mean over axes {axes}; use adjacent axes, as H and W")
-    operation.require_one_type()
-    x, result = operation.activation(0), operation.output_quantization()
-    source = operation.quantization(x.tensor)
-    multiplier, shift = operation.multiplier(multipliers.rescale_factor(source.scale, result.scale))
-    arithmetic = MeanArithmetic(
-        multiplier=multiplier,
-        shift=shift,
-        input_zero_point=source.zero_point,
-        output_zero_point=result.zero_point,
-    )
-    attributes = Mean(axes=axes, keep_dims=bool(operation.option("KeepDims")))
-    return Mapped("mean", attributes, arithmetic, (x,))
-
-
-def _axes(operation: Operation, rank: int) -> tuple[int, ...]:
-    values = operation.integers(1).reshape(-1)
-    if values.size == 0 or values.size > 8 or values.min() < -rank or values.max() >= rank:
-        raise operation.fail(f"its axes do not fit an input of rank {rank}")
-    return tuple(sorted({int(axis) % rank for axis in values}))
 
 
 def _pad(operation: Operation) -> Mapped:
@@ -193,33 +171,76 @@ def _softmax(operation: Operation) -> Mapped:
     return Mapped("softmax", Softmax(beta), SoftmaxArithmetic(multiplier, shift, diff_min), (x,))
 
 
+def _log_softmax(operation: Operation) -> Mapped:
+    operation.require(inputs=(1,))
+    operation.require_int8()
+    x, result = operation.activation(0), operation.output_quantization()
+    if result != LOG_SOFTMAX_QUANTIZATION:
+        raise operation.unsupported(
+            f"output scale {result.scale:.9g} and zero point {result.zero_point}; use 1/16 and 127"
+        )
+    scale = operation.quantization(x.tensor).scale
+    if scale * 2.0**26 < 2.0:
+        raise operation.fail(f"input scale {scale:.9g} is too small for TFLite's log softmax")
+    return Mapped("log_softmax", LogSoftmax(), log_softmax_arithmetic(scale), (x,))
+
+
+def _l2_normalization(operation: Operation) -> Mapped:
+    operation.require(inputs=(1,))
+    operation.require_int8()
+    x, result = operation.activation(0), operation.output_quantization()
+    if result != L2_QUANTIZATION:
+        raise operation.unsupported(
+            f"output scale {result.scale:.9g} and zero point {result.zero_point}; use 1/128 and 0"
+        )
+    if operation.option("FusedActivationFunction") != 0:
+        raise operation.unsupported("a fused activation; apply it behind the normalization")
+    arithmetic = L2NormalizationArithmetic(operation.quantization(x.tensor).zero_point)
+    return Mapped("l2_normalization", L2Normalization(), arithmetic, (x,))
+
+
 def _relu(minimum: float, maximum: float | None) -> Callable[[Operation], Mapped]:
     """RELU, RELU6 and RELU_N1_TO_1: a rescale whose factor is float32."""
 
     def mapping(operation: Operation) -> Mapped:
         operation.require_one_type()
-        return _requantize(operation, Requantize(minimum, maximum), factor=multipliers.relu_factor)
+        return _requantize(operation, Requantize(minimum, maximum), multipliers.relu_factor)
 
     return mapping
 
 
 def _quantize(operation: Operation) -> Mapped:
-    """QUANTIZE between int8 and int16; those at the borders of the model never come here."""
-    return _requantize(operation, Requantize(None, None), factor=multipliers.rescale_factor)
+    """QUANTIZE between integers; those to float and uint8 ports never come here.
+
+    TFLite knows int32 beside int16 only, and to int8.
+    """
+    operation.require(inputs=(1,))
+    types = operation.input(0).type, operation.output.type
+    if "INT32" in types and tuple(RESCALED_TYPES.get(t) for t in types) not in INT32_PAIRS:
+        raise operation.unsupported(f"it goes from {types[0]} to {types[1]}; go through INT16")
+    attributes = Requantize(None, None)
+    return _requantize(operation, attributes, multipliers.rescale_factor, with_int32=True)
 
 
 def _requantize(
-    operation: Operation, attributes: Requantize, *, factor: Callable[[float, float], float]
+    operation: Operation,
+    attributes: Requantize,
+    factor_of: Callable[[float, float], float],
+    *,
+    with_int32: bool = False,
 ) -> Mapped:
     operation.require(inputs=(1,))
-    x, result = operation.activation(0), operation.output_quantization()
-    source = operation.quantization(x.tensor)
-    multiplier, shift = operation.multiplier(factor(source.scale, result.scale))
-    dtype = ACTIVATION_TYPES[operation.output.type]
+    x = operation.activation(0, with_int32=with_int32)
+    result = operation.quantization(operation.output, with_int32=with_int32)
+    assert x.quantization is not None
+    factor = factor_of(x.quantization.scale, result.scale)
+    if operation.output.type == "INT32" and factor >= 2.0**30:
+        raise operation.fail(f"its input scale is {factor:.3g} times its output's; at most 2^30")
+    multiplier, shift = operation.multiplier(factor)
     bounds = (attributes.minimum, attributes.maximum)
-    minimum, maximum = integer_range(*bounds, result, dtype=dtype)
+    minimum, maximum = integer_range(*bounds, result, dtype=RESCALED_TYPES[operation.output.type])
     arithmetic = RequantizeArithmetic(
-        input_zero_point=source.zero_point,
+        input_zero_point=x.quantization.zero_point,
         output_zero_point=result.zero_point,
         multiplier=multiplier,
         shift=shift,
@@ -239,6 +260,7 @@ MAPPINGS: Mapping[str, Callable[[Operation], Mapped | tuple[Mapped, ...]]] = {
     **ELEMENTWISE_MAPPINGS,
     **FLOAT_ISLAND_MAPPINGS,
     **MOVEMENT_MAPPINGS,
+    **REDUCTION_MAPPINGS,
     **SPATIAL_MAPPINGS,
     "ADD": _add,
     "AVERAGE_POOL_2D": _average_pool2d,
@@ -247,8 +269,9 @@ MAPPINGS: Mapping[str, Callable[[Operation], Mapped | tuple[Mapped, ...]]] = {
     "DEQUANTIZE": _dequantize,
     "EXPAND_DIMS": _reshape,
     "FULLY_CONNECTED": fully_connected,
+    "L2_NORMALIZATION": _l2_normalization,
+    "LOG_SOFTMAX": _log_softmax,
     "MAX_POOL_2D": _max_pool2d,
-    "MEAN": _mean,
     "MUL": _mul,
     "PAD": _pad,
     "PADV2": _pad_with_value,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 from edgekit.converters.index_runs import equal_steps
@@ -14,22 +13,19 @@ from edgekit.converters.tflite.parts import (
     normal_axis,
     part_along,
     plain_part,
+    reversed_part,
     split_parts,
     split_v_parts,
     strided_part,
 )
 from edgekit.ir import MAX_ELEMENTS, Shape
 from edgekit.ops._moving import MovingArithmetic
-from edgekit.ops._pooling import PoolArithmetic
 from edgekit.ops.argmax import Argmax, ArgmaxArithmetic
 from edgekit.ops.batch_matmul import BatchMatmul, BatchMatmulArithmetic
 from edgekit.ops.concat import Concat, concat_arithmetic
-from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.reshape import Reshape, ReshapeArithmetic
 from edgekit.ops.slice import Slice
-from edgekit.ops.sum import Sum, SumArithmetic
 from edgekit.ops.tile import Tile
-from edgekit.window import Axis, Window
 
 Mapper = Callable[[Operation], Mapped | tuple[Mapped, ...]]
 MAX_RUNS = 16
@@ -127,6 +123,11 @@ def _slice(operation: Operation) -> Mapped:
     return _part(operation, 0, plain_part(operation))
 
 
+def _reverse(operation: Operation) -> Mapped:
+    _require_plain(operation, inputs=2)
+    return _part(operation, 0, reversed_part(operation))
+
+
 def _split(operation: Operation) -> tuple[Mapped, ...]:
     _require_plain(operation, inputs=2, outputs=len(operation.outputs))
     return tuple(_part(operation, 1, part) for part in split_parts(operation))
@@ -168,7 +169,6 @@ def _run(operation: Operation, axis: int, run: tuple[int, int, int]) -> Mapped:
 
 
 def _batch_matmul(operation: Operation) -> Mapped:
-    operation.require_int8()
     _require_plain(operation, inputs=2)
     x, y = operation.operand(0), operation.operand(1)
     result = operation.output_quantization()
@@ -208,7 +208,6 @@ def _search(*, of_least: bool) -> Mapper:
 
 def _tile(operation: Operation) -> Mapped:
     """TILE, and BROADCAST_TO where only axes of size 1 grow."""
-    operation.require_int8()
     _require_plain(operation, inputs=2)
     operation.shared_quantization()
     source, values = operation.input(0).shape, operation.integers(1).reshape(-1).tolist()
@@ -229,48 +228,6 @@ def _tile(operation: Operation) -> Mapped:
     return Mapped("tile", Tile(multiples), MovingArithmetic(), (x,))
 
 
-def _reduced_axes(operation: Operation) -> tuple[int, ...]:
-    rank = len(operation.input(0).shape)
-    values = operation.integers(1).reshape(-1).tolist()
-    axes = tuple(sorted({normal_axis(operation, int(axis), rank) for axis in values}))
-    if not axes or axes != tuple(range(axes[0], axes[-1] + 1)):
-        raise operation.unsupported(f"a reduction over axes {axes}; use adjacent axes, as H and W")
-    return axes
-
-
-def _reduce_max(operation: Operation) -> Mapped:
-    """REDUCE_MAX: the input seen as (outer, count, inner), and a maximum over windows of count."""
-    _require_plain(operation, inputs=2)
-    quantization = operation.shared_quantization()
-    axes, shape = _reduced_axes(operation), operation.input(0).shape
-    outer, inner = math.prod(shape[: axes[0]]), math.prod(shape[axes[-1] + 1 :])
-    count = math.prod(shape[axis] for axis in axes)
-    x = _reshaped(operation, operation.activation(0), (1, outer, count, inner))
-    attributes = MaxPool2d(Window(Axis(1), Axis(count, count)))
-    arithmetic = PoolArithmetic(quantization.zero_point, *operation.clamp_range())
-    pooled = Mapped("max_pool2d", attributes, arithmetic, (x,), quantization)
-    return _reshaped(operation, pooled, _without(operation, axes))
-
-
-def _without(operation: Operation, axes: Sequence[int]) -> Shape:
-    keep, shape = bool(operation.option("KeepDims")), operation.input(0).shape
-    sizes = [1 if axis in axes else size for axis, size in enumerate(shape)]
-    return tuple(size for axis, size in enumerate(sizes) if keep or axis not in axes)
-
-
-def _sum(operation: Operation) -> Mapped:
-    operation.require_int8()
-    _require_plain(operation, inputs=2)
-    axes = _reduced_axes(operation)
-    if axes[0] == 0:
-        raise operation.unsupported("a sum over the batch; use H and W")
-    x, result = operation.activation(0), operation.output_quantization()
-    source = operation.quantization(x.tensor)
-    factor = multipliers.rescale_factor(source.scale, result.scale)
-    arithmetic = SumArithmetic(*operation.multiplier(factor), source.zero_point, result.zero_point)
-    return Mapped("sum", Sum(axes, bool(operation.option("KeepDims"))), arithmetic, (x,))
-
-
 def _require_plain(operation: Operation, *, inputs: int, outputs: int = 1) -> None:
     """Check the numbers of tensors, and that activations are of one type."""
     operation.require_one_type()
@@ -289,12 +246,11 @@ MOVEMENT_MAPPINGS: Mapping[str, Mapper] = {
     "CONCATENATION": _concatenation,
     "GATHER": _gather,
     "PACK": _pack,
-    "REDUCE_MAX": _reduce_max,
+    "REVERSE_V2": _reverse,
     "SLICE": _slice,
     "SPLIT": _split,
     "SPLIT_V": _split_v,
     "STRIDED_SLICE": _strided_slice,
-    "SUM": _sum,
     "TILE": _tile,
     "UNPACK": _unpack,
 }

@@ -18,6 +18,8 @@ ADD_LEFT_SHIFT = 20
 """Headroom of the int8 sum: (q - zero_point) << 20 stays inside 29 bits."""
 ADD_LEFT_SHIFT_INT16 = 15
 """The same for int16, whose zero points are 0."""
+SQUARED_DIFFERENCE_LEFT_SHIFT = 7
+"""Headroom of the int8 difference, so that its square fits int32."""
 SOFTMAX_INTEGER_BITS = 5
 
 
@@ -60,6 +62,15 @@ def add_factors(scale_a: float, scale_b: float, output_scale: float) -> tuple[fl
     """ADD and SUB: double. The factors of both inputs, shifted left before, and of their sum."""
     twice_max_scale = 2.0 * max(scale_a, scale_b)
     output_factor = twice_max_scale / ((1 << ADD_LEFT_SHIFT) * output_scale)
+    return scale_a / twice_max_scale, scale_b / twice_max_scale, output_factor
+
+
+def squared_difference_factors(
+    scale_a: float, scale_b: float, output_scale: float
+) -> tuple[float, float, float]:
+    """SQUARED_DIFFERENCE: double. The factors of both inputs, shifted left before, and of the square."""
+    twice_max_scale = 2.0 * max(scale_a, scale_b)
+    output_factor = twice_max_scale**2 / (4.0**SQUARED_DIFFERENCE_LEFT_SHIFT * output_scale)
     return scale_a / twice_max_scale, scale_b / twice_max_scale, output_factor
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 from edgekit.converters.tflite.operation import Operation
-from edgekit.converters.tflite.reader import TensorRecord
+from edgekit.converters.tflite.records import TensorRecord
 from edgekit.ir import MAX_ELEMENTS, Shape
 
 _SHAPE_INPUT = {"RESHAPE": 1, "TRANSPOSE_CONV": 0}

@@ -12,13 +12,15 @@ import numpy as np
 
 from edgekit.arith import quantize_multiplier
 from edgekit.converters.tflite import multipliers
-from edgekit.converters.tflite.reader import OperatorRecord, TensorRecord
+from edgekit.converters.tflite.records import OperatorRecord, TensorRecord
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import INTEGER_RANGE, MAX_ELEMENTS, Array, DType, Quantization
 from edgekit.window import Axis, Window, same_padding
 
 ACTIVATION_TYPES: Mapping[str, DType] = {"INT8": "int8", "INT16": "int16"}
 """The types of activations: int8, and the symmetric int16 of TFLite's 16x8 models."""
+RESCALED_TYPES: Mapping[str, DType] = {**ACTIVATION_TYPES, "INT32": "int32"}
+"""The types that QUANTIZE converts between: with the int32 of a port whose scale the file states."""
 SAME, VALID = 0, 1
 FUSED_ACTIVATIONS: dict[int, tuple[str, float | None, float | None]] = {
     0: ("NONE", None, None),
@@ -94,14 +96,14 @@ class Operation:
             raise self.fail(f"input {position} is missing")
         return tensor
 
-    def operand(self, position: int) -> Operand:
+    def operand(self, position: int, *, with_int32: bool = False) -> Operand:
         """An int8 or int16 input, constant or not, with its scale and zero point."""
         tensor = self.input(position)
-        return Operand(tensor, self.quantization(tensor))
+        return Operand(tensor, self.quantization(tensor, with_int32=with_int32))
 
-    def activation(self, position: int) -> Operand:
+    def activation(self, position: int, *, with_int32: bool = False) -> Operand:
         """An int8 or int16 input that must be computed by the model."""
-        operand = self.operand(position)
+        operand = self.operand(position, with_int32=with_int32)
         if operand.tensor.data is not None:
             raise self.unsupported(f"input {position} is a constant; fold it before the export")
         return operand
@@ -120,9 +122,10 @@ class Operation:
             )
         return result
 
-    def quantization(self, tensor: TensorRecord) -> Quantization:
-        """The per-tensor quantization of an int8 or int16 tensor."""
-        if tensor.type not in ACTIVATION_TYPES:
+    def quantization(self, tensor: TensorRecord, *, with_int32: bool = False) -> Quantization:
+        """The per-tensor quantization of an int8 or int16 tensor; also of an int32 one with a scale."""
+        allowed = RESCALED_TYPES if with_int32 and tensor.scales else ACTIVATION_TYPES
+        if tensor.type not in allowed:
             raise self.unsupported(
                 f"{tensor} is {tensor.type}; only INT8 is supported (and INT16 activations), "
                 "quantize the whole model to it"
@@ -130,9 +133,9 @@ class Operation:
         if len(tensor.scales) != 1:
             raise self.fail(f"{tensor} has {len(tensor.scales)} scales; it must have one")
         quantization = Quantization(*self._checked_scale(tensor, 0))
-        if tensor.type == "INT16" and quantization.zero_point:
+        if tensor.type != "INT8" and quantization.zero_point:
             raise self.unsupported(
-                f"{tensor} is INT16 with zero point {quantization.zero_point}; it must be 0"
+                f"{tensor} is {tensor.type} with zero point {quantization.zero_point}; it must be 0"
             )
         return quantization
 
@@ -174,7 +177,7 @@ class Operation:
         scale, zero_point = tensor.scales[position], tensor.zero_points[position]
         if not (math.isfinite(scale) and scale > 0):
             raise self.fail(f"{tensor}: scale {scale} is not finite and > 0")
-        dtype = ACTIVATION_TYPES.get(tensor.type, "int8")
+        dtype = RESCALED_TYPES.get(tensor.type, "int8")
         low, high = INTEGER_RANGE[dtype]
         if not low <= zero_point <= high:
             raise self.fail(f"{tensor}: zero point {zero_point} is outside {dtype}")

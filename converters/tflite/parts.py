@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which part of a tensor STRIDED_SLICE, SLICE, SPLIT and SPLIT_V take, for activations and constants."""
+"""Which part of a tensor STRIDED_SLICE, SLICE, REVERSE_V2 and SPLIT take, for activations and constants."""
 
 from __future__ import annotations
 
@@ -92,6 +92,19 @@ def plain_part(operation: Operation) -> Part:
             raise operation.fail(f"{size} elements from {begin} are outside an axis of {extent}")
         axes.append((begin, count, 1))
     return Part(tuple(axes), tuple(count for _, count, _ in axes))
+
+
+def reversed_part(operation: Operation) -> Part:
+    """REVERSE_V2 along one axis; TFLite's kernel takes more, and reverses only one of them."""
+    shape = operation.input(0).shape
+    values = operation.integers(1).reshape(-1).tolist()
+    if len(values) != 1:
+        raise operation.unsupported(f"axes {values}; use one operator for each")
+    axis = normal_axis(operation, values[0], len(shape))
+    axes = [(0, extent, 1) for extent in shape]
+    if shape[axis] > 1:
+        axes[axis] = (shape[axis] - 1, shape[axis], -1)
+    return Part(tuple(axes), shape)
 
 
 def split_parts(operation: Operation) -> tuple[Part, ...]:

@@ -12,11 +12,17 @@ import functools
 import math
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from edgekit.converters.tflite.records import (
+    ABSENT,
+    ModelRecord,
+    OperatorRecord,
+    PortRecord,
+    TensorRecord,
+)
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import MAX_ELEMENTS, Array, Shape
 
@@ -27,8 +33,6 @@ TABLE_BYTES = 128
 """What reading a tensor or operator counts as: no less than a fourth of it is in an honest file."""
 MAX_RANK = 8
 MAX_NAME_LENGTH = 256
-ABSENT = -1
-"""The tensor index of an optional input that is not there."""
 
 OPTION_TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ADD": ("AddOptions", ("FusedActivationFunction", "PotScaleInt16")),
@@ -37,8 +41,10 @@ OPTION_TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "BATCH_MATMUL": ("BatchMatMulOptions", ("AdjX", "AdjY")),
     "CONCATENATION": ("ConcatenationOptions", ("Axis", "FusedActivationFunction")),
     "GATHER": ("GatherOptions", ("Axis", "BatchDims")),
+    "L2_NORMALIZATION": ("L2NormOptions", ("FusedActivationFunction",)),
     "PACK": ("PackOptions", ("Axis",)),
     "REDUCE_MAX": ("ReducerOptions", ("KeepDims",)),
+    "REDUCE_MIN": ("ReducerOptions", ("KeepDims",)),
     "SPLIT": ("SplitOptions", ("NumSplits",)),
     "SPLIT_V": ("SplitVOptions", ("NumSplits",)),
     "STRIDED_SLICE": (
@@ -98,66 +104,6 @@ _ELEMENT_TYPES: Mapping[str, np.dtype[Any]] = {
     "INT32": np.dtype("<i4"),
     "INT64": np.dtype("<i8"),
 }
-
-
-@dataclass(frozen=True, eq=False)
-class TensorRecord:
-    """A tensor as the file declares it; ``data`` is a read-only view of the file, or None.
-
-    ``type`` is the schema's name, ``shape`` has 1 for a dynamic batch and -1 for other dynamic
-    dimensions. ``scales`` and ``zero_points`` have one entry, one per index of ``channel_axis``, or
-    none; they are neither counted nor judged here. ``open_batch``: the file leaves dimension 0 open,
-    and the 1 that stands for it may be wrong behind a RESHAPE.
-    """
-
-    index: int
-    name: str
-    type: str
-    shape: Shape
-    scales: tuple[float, ...] = ()
-    zero_points: tuple[int, ...] = ()
-    channel_axis: int = 0
-    data: Array | None = None
-    peculiarity: str = ""
-    open_batch: bool = False
-
-    @property
-    def title(self) -> str:
-        """The name for people: of fused operators, which the converter joins by ;, the first."""
-        return self.name.split(";")[0] or self.name
-
-    def __str__(self) -> str:
-        return f"tensor '{self.title}'"
-
-
-@dataclass(frozen=True)
-class OperatorRecord:
-    """An operator call by the indices of its tensors; ``name`` is the schema's, as CONV_2D."""
-
-    index: int
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: Mapping[str, int | float | bool] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PortRecord:
-    """An input or output of the model."""
-
-    name: str
-    tensor: int
-
-
-@dataclass(frozen=True)
-class ModelRecord:
-    """The main subgraph of a file; operators in execution order, all indices inside ``tensors``."""
-
-    name: str
-    tensors: tuple[TensorRecord, ...]
-    operators: tuple[OperatorRecord, ...]
-    inputs: tuple[PortRecord, ...]
-    outputs: tuple[PortRecord, ...]
 
 
 def read_model(data: bytes, *, name: str) -> ModelRecord:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from edgekit.converters.tflite.reader import ModelRecord, OperatorRecord, TensorRecord
+from edgekit.converters.tflite.records import ModelRecord, OperatorRecord, TensorRecord
 from edgekit.ir import Array, Shape
 
 Options = Mapping[str, int | float | bool]

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.converters.tflite import multipliers
 from edgekit.converters.tflite.operation import Mapped, Operand, Operation
-from edgekit.converters.tflite.reader import TensorRecord
+from edgekit.converters.tflite.records import TensorRecord
 from edgekit.ops._weighted import WeightedArithmetic
 from edgekit.ops.conv2d import Conv2d
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d

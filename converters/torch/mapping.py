@@ -8,6 +8,7 @@ raises RefusalError with the fact and the remedy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -32,8 +33,10 @@ from edgekit.converters.torch.movement import (
 from edgekit.converters.torch.spatial import SPATIAL_MAPPERS
 from edgekit.ops.add import Add
 from edgekit.ops.fully_connected import FullyConnected
+from edgekit.ops.log_softmax import LogSoftmax
 from edgekit.ops.mean import Mean
 from edgekit.ops.mul import Mul
+from edgekit.ops.reduce_min import ReduceMin
 from edgekit.ops.softmax import Softmax
 from edgekit.ops.transpose import Transpose
 
@@ -120,17 +123,26 @@ def _mean(call: TorchCall) -> Activation:
     return reduced(call, "mean", Mean)
 
 
-def _softmax(call: TorchCall) -> Activation:
-    x = call.activation("self")
-    rank, dim = len(x.shape), call["dim"] % len(x.shape)
-    axis = TO_STORAGE.index(dim) if rank == 4 else dim
-    if axis == rank - 1:
-        return call.node("softmax", [x.tensor], Softmax())
-    order = list(range(rank))
-    order[axis], order[-1] = order[-1], order[axis]
-    swap = Transpose(tuple(order))  # its own inverse
-    swapped = call.builder.node("transpose", [x.tensor], swap)
-    return call.node("transpose", [call.builder.node("softmax", [swapped], Softmax())], swap)
+def _softmax(op: str, attributes: Any) -> Mapper:
+    """An operator over the last stored axis; another one is swapped with it."""
+
+    def mapped(call: TorchCall) -> Activation:
+        x = call.activation("self")
+        rank, dim = len(x.shape), call["dim"] % len(x.shape)
+        axis = TO_STORAGE.index(dim) if rank == 4 else dim
+        if axis == rank - 1:
+            return call.node(op, [x.tensor], attributes)
+        order = list(range(rank))
+        order[axis], order[-1] = order[-1], order[axis]
+        swap = Transpose(tuple(order))  # its own inverse
+        swapped = call.builder.node("transpose", [x.tensor], swap)
+        return call.node("transpose", [call.builder.node(op, [swapped], attributes)], swap)
+
+    return mapped
+
+
+def _minimum(call: TorchCall) -> Activation:
+    return reduced(call, "reduce_min", ReduceMin)
 
 
 def _view(call: TorchCall) -> Activation:
@@ -196,7 +208,9 @@ MAPPERS: Mapping[str, Mapper] = {
     "addmm": _addmm,
     **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
     "mean": _mean,
-    **dict.fromkeys(("softmax", "_softmax"), _softmax),
+    "amin": _minimum,
+    **dict.fromkeys(("softmax", "_softmax"), _softmax("softmax", Softmax())),
+    **dict.fromkeys(("log_softmax", "_log_softmax"), _softmax("log_softmax", LogSoftmax())),
     **dict.fromkeys(VIEWS, _view),
     "expand": _expand,
     "permute": _permute,
@@ -217,7 +231,6 @@ NEAREST: Mapping[str, str] = {
         "it outside the model: return its input",
     ),
     "threshold": "relu",
-    "log_softmax": "softmax (the order of the classes is the same)",
     "native_layer_norm": "batch_norm",
     "layer_norm": "batch_norm",
     "native_group_norm": "batch_norm",

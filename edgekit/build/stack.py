@@ -3,15 +3,16 @@
 
 Frames come from GCC's -fstack-usage and, for library and assembly code and for pushes in inline
 assembly, from the stack decrements in the disassembly; the larger one counts. Calls come from the
-linked program. An indirect call may reach every function whose address is taken. Interrupts are not
-in the bound.
+linked program. An indirect call may reach every function whose address is taken, except that those
+who run the script call step functions only, and nobody else calls those. Interrupts are not in the
+bound, nor is what a caller's callback needs.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,11 @@ _INDIRECT = re.compile(r"b(?:l?)x(?:ns)?(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|g
 _CODE_RELOCATIONS = re.compile(r"R_ARM_(?:THM_)?(?:CALL|PC\d+|JUMP\d+|PREL31|V4BX|NONE|BF\d+)")
 _REGISTER_SPAN = re.compile(r"\b([rsd])(\d+)(?:-[rsd](\d+))?\b|\b(s[bl]|fp|ip|lr|pc)\b")
 _WORD_BYTES = 4
+_SCRIPT_RUNNERS = ("ek_run_script", "ek_stream_push", "take_row")
+_STEP_FUNCTION = re.compile(r"ek_run_(?!script$|region$)\w+")
+"""ek_step_function in runtime_c: steps call kernels, and kernels call no steps."""
+_CALLER_OF_CALLBACK = "read_window"
+"""The function of a model.c that calls what its user wrote."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class StackUsageError(EdgekitError):
 
 
 def stack_bound_bytes(directory: Path, target: Target) -> int:
-    """Stack bytes that ``<name>_run`` of the model in ``directory`` needs at most.
+    """Stack bytes that a call of the model in ``directory`` needs at most.
 
     Raises:
         StackUsageError: recursion or a dynamic frame.
@@ -68,14 +74,16 @@ def stack_bound_bytes(directory: Path, target: Target) -> int:
 
 
 def model_stack_bound(directory: Path, target: Target) -> StackBound:
-    """The bound of ``stack_bound_bytes`` with its path."""
+    """The bound of ``stack_bound_bytes`` with its path: the deepest of all entry points."""
     manifest = load_manifest(directory)
     with tempfile.TemporaryDirectory(prefix="edgekit-stack-") as folder:
         build_directory = Path(folder)
         objects = compile_model(directory, manifest, target, build_directory=build_directory)
-        return stack_bound(
-            target, objects, entry=f"{manifest.name}_run", build_directory=build_directory
+        bounds = (
+            stack_bound(target, objects, entry=entry, build_directory=build_directory)
+            for entry in manifest.entry_points
         )
+        return max(bounds, key=lambda bound: bound.bytes)
 
 
 def stack_bound(
@@ -205,7 +213,7 @@ def _callees(
         if _is_return(body[:position], instruction):
             continue
         if _is_indirect(instruction, is_listed=is_listed):
-            callees.update(address_taken)
+            callees.update(_indirect_callees(name, address_taken))
             continue
         match = _BRANCH_TARGET.match(instruction.operands)
         if match is None:
@@ -216,6 +224,15 @@ def _callees(
         if callee is not None and (is_call or is_tail_call):
             callees.add(callee)
     return tuple(sorted(callees))
+
+
+def _indirect_callees(name: str, address_taken: tuple[str, ...]) -> Iterator[str]:
+    """What a function may reach through a pointer; a clone such as ``f.part.0`` is the function."""
+    caller = name.split(".")[0]
+    for function in address_taken if caller != _CALLER_OF_CALLBACK else ():
+        is_step = _STEP_FUNCTION.fullmatch(function.split(".")[0]) is not None
+        if is_step == (caller in _SCRIPT_RUNNERS):
+            yield function
 
 
 def _is_return(before: Sequence[Instruction], instruction: Instruction) -> bool:

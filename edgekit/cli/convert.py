@@ -22,9 +22,24 @@ def convert(
         ),
     ],
     calib: Calibration = None,
+    input_mode: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            help="How the input comes: resident (all in RAM), stream (rows pushed in order), pull "
+            "(rows read through a callback), overwrite (its RAM is used again).",
+        ),
+    ] = "resident",
+    schedule: Annotated[
+        str, typer.Option(help="auto: search; layerwise: one layer after the other.")
+    ] = "auto",
     max_ram: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="BYTES", help="RAM for arena, input and output: 65536 or 64K."),
+    ] = None,
+    max_extra_macs: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(metavar="PERCENT", help="MACs that may be computed again to save RAM."),
     ] = None,
     name: Annotated[str, typer.Option(help="Prefix of the generated C.")] = "model",
     kernels: Annotated[
@@ -36,9 +51,13 @@ def convert(
     Writes DIR with model.h, model.c, the runtime files that it uses, manifest.json and the integer
     reference. Nothing is written unless the whole conversion succeeds.
 
-    Example: edgekit convert net.tflite -t cortex-m4 -o out --max-ram 64K
+    The schedule is searched: without a budget, the least RAM that costs no extra MACs and at most a
+    quarter more time than the fastest one; with --max-extra-macs, the least RAM within it; with
+    --max-ram or a board, the fastest that fits.
+
+    Example: edgekit convert net.tflite -t cortex-m4 -o out --input stream --max-ram 64K
     """
-    from edgekit.api import parse_bytes
+    from edgekit.api import parse_budget
     from edgekit.artifact import write_project
     from edgekit.converters.load import load_model
     from edgekit.converters.samples import load_samples
@@ -52,7 +71,12 @@ def convert(
         target=load_target(target),
         name=name,
         kernels=kernels,
-        max_ram_bytes=None if max_ram is None else parse_bytes(max_ram),
+        budget=parse_budget(
+            schedule=schedule,
+            input_mode=input_mode,
+            max_ram=max_ram,
+            max_extra_macs=max_extra_macs,
+        ),
     )
     with progress("convert") as show:
         show("import")
@@ -72,5 +96,6 @@ def convert(
             ["stack, static bound", kib(manifest.stack_bytes)],
             ["flash, weights and tables", kib(manifest.flash_bytes)],
             ["MACs", f"{manifest.macs_executed:,}"],
+            ["input", manifest.input_mode],
         ],
     )

@@ -58,7 +58,10 @@ def _values(array: Array) -> str:
 
 
 def struct_text(name: str, struct: CStruct, tables: TableSet) -> str:
-    """The definition of a layer struct; its arrays go to ``tables`` as <name>_<member>."""
+    """The definition of a layer struct; its arrays go to ``tables`` as <name>_<member>.
+
+    The members must be in the order of the C type.
+    """
     members = {}
     for member, value in struct.members.items():
         if isinstance(value, int):
@@ -71,8 +74,12 @@ def struct_text(name: str, struct: CStruct, tables: TableSet) -> str:
 
 
 def initializer(type_name: str, name: str, members: Mapping[str, str]) -> str:
-    """``static const type name = {.member = value, ...};``"""
-    lines = "".join(f"  .{member} = {value},\n" for member, value in members.items())
+    """``static const type name = {EK_MEMBER(member) value, ...};``
+
+    The members must be in the order of the C type: C++20 refuses another one, and C++17 goes by
+    the order alone (EK_MEMBER of runtime_c/ek_kernel.h).
+    """
+    lines = "".join(f"  EK_MEMBER({member}) {value},\n" for member, value in members.items())
     return f"static const {type_name} {name} = {{\n{lines}}};\n"
 
 

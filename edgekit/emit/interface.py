@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C interface of a generated model: names, macros, prototypes and model.h."""
+"""The C interface of a generated model: names, types and prototypes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from edgekit.emit.c_tables import C_TYPES, c_identifier, comment_text
+from edgekit.emit.c_tables import C_TYPES, c_identifier
 from edgekit.errors import BadInputError
-from edgekit.ir import INTEGER_RANGE, Port, QGraph, Tensor
-from edgekit.program import ARENA_ALIGN
+from edgekit.input_modes import check_input_mode
+from edgekit.ir import Port, QGraph, Tensor
+from edgekit.layout import map_size
+from edgekit.manifest import port_structs
+from edgekit.program import InputMode
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _RESERVED_WORDS = (
@@ -58,6 +59,7 @@ class Interface:
     name: str
     inputs: tuple[CTensor, ...]
     outputs: tuple[CTensor, ...]
+    input_mode: InputMode = "resident"
 
     @property
     def macro(self) -> str:
@@ -68,37 +70,70 @@ class Interface:
         return f"{self.name}.h"
 
     @property
-    def is_single(self) -> bool:
-        return len(self.inputs) == 1 and len(self.outputs) == 1
+    def takes_rows(self) -> bool:
+        """Whether the only input comes row by row, pushed or pulled."""
+        return self.input_mode in ("stream", "pull")
 
-    def run_prototype(self) -> str:
-        if self.is_single:
-            source, result = self.inputs[0].c_type, self.outputs[0].c_type
-            arguments = f"const {source} *input, {result} *output, void *arena"
-        else:
-            arguments = f"const {self.name}_inputs *in, const {self.name}_outputs *out, void *arena"
-        return f"ek_status {self.name}_run({arguments})"
+    @property
+    def has_input_struct(self) -> bool:
+        return self._port_structs[0]
+
+    @property
+    def has_output_struct(self) -> bool:
+        return self._port_structs[1]
+
+    @property
+    def _port_structs(self) -> tuple[bool, bool]:
+        return port_structs(self.input_mode, inputs=len(self.inputs), outputs=len(self.outputs))
+
+    @property
+    def input_rows(self) -> int:
+        return map_size(self.inputs[0].tensor.shape)[0]
+
+    @property
+    def input_row_bytes(self) -> int:
+        return self.inputs[0].tensor.bytes // self.input_rows
+
+    def prototypes(self) -> tuple[str, ...]:
+        """The functions of the model, in the order in which a caller needs them."""
+        name, output = self.name, self._output_parameter()
+        if self.input_mode == "stream":
+            rows = f"void *arena, const {self.inputs[0].c_type} *rows, uint32_t row_count"
+            return (
+                f"void {name}_begin(void *arena)",
+                f"ek_status {name}_push_rows({rows})",
+                f"ek_status {name}_finish(void *arena, {output})",
+            )
+        return (f"ek_status {name}_run({self._input_parameter()}, {output}, void *arena)",)
+
+    def _input_parameter(self) -> str:
+        if self.input_mode == "pull":
+            return f"const {self.name}_source *source"
+        if self.has_input_struct:
+            return f"const {self.name}_inputs *in"
+        return f"const {self.inputs[0].c_type} *input"
+
+    def _output_parameter(self) -> str:
+        if self.has_output_struct:
+            return f"const {self.name}_outputs *out"
+        return f"{self.outputs[0].c_type} *output"
 
     def input_pointer(self, index: int) -> str:
-        return "input" if self.is_single else f"in->{self.inputs[index].identifier}"
+        """The memory of an input that the caller holds."""
+        return f"in->{self.inputs[index].identifier}" if self.has_input_struct else "input"
 
     def output_pointer(self, index: int) -> str:
-        return "output" if self.is_single else f"out->{self.outputs[index].identifier}"
-
-    def pointers(self) -> list[str]:
-        """Every pointer that must not be NULL, in an order in which they can be tested."""
-        containers = [] if self.is_single else ["in", "out"]
-        inputs = [self.input_pointer(i) for i in range(len(self.inputs))]
-        outputs = [self.output_pointer(i) for i in range(len(self.outputs))]
-        return [*containers, *inputs, *outputs]
+        return f"out->{self.outputs[index].identifier}" if self.has_output_struct else "output"
 
 
-def interface_of(graph: QGraph, name: str) -> Interface:
+def interface_of(graph: QGraph, name: str, *, input_mode: InputMode = "resident") -> Interface:
     """The C interface of a model under a prefix.
 
     Raises:
-        BadInputError: the prefix is not a lower-case C identifier, or is reserved.
+        BadInputError: the prefix is not a lower-case C identifier, or is reserved, or the model
+            cannot take its input in that mode.
     """
+    check_input_mode(graph, input_mode)
     if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("ek_"):
         raise BadInputError(
             f"--name '{name}': it must be a lower-case C identifier of at most 41 characters, "
@@ -111,7 +146,7 @@ def interface_of(graph: QGraph, name: str) -> Interface:
         )
     taken: set[str] = set()
     inputs = _c_tensors(graph, graph.inputs, taken)
-    return Interface(name, inputs, _c_tensors(graph, graph.outputs, taken))
+    return Interface(name, inputs, _c_tensors(graph, graph.outputs, taken), input_mode)
 
 
 def _c_tensors(graph: QGraph, ports: Sequence[Port], taken: set[str]) -> tuple[CTensor, ...]:
@@ -126,130 +161,6 @@ def _c_tensors(graph: QGraph, ports: Sequence[Port], taken: set[str]) -> tuple[C
     return tuple(found)
 
 
-def header_text(
-    interface: Interface, *, arena_bytes: int, version: str, title: str, target: str
-) -> str:
-    """The text of model.h."""
-    macro, guard = interface.macro, f"{interface.macro}_H"
-    return f"""/* SPDX-License-Identifier: Apache-2.0 */
-/* {comment_text(title)} for {comment_text(target)}. Generated by edgekit {version}. */
-#ifndef {guard}
-#define {guard}
-
-#include <stdint.h>
-
-#include "ek_status.h"
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-#define {macro}_ARENA_BYTES {arena_bytes} /* the only RAM besides the stack */
-#define {macro}_ARENA_ALIGN {ARENA_ALIGN}
-
-/* Define it to place the constant tables, e.g. as __attribute__((section(".weights"))). */
-#ifndef {macro}_WEIGHTS_SECTION
-#define {macro}_WEIGHTS_SECTION
-#endif
-
-{_ports_text(interface)}
-{_structs_text(interface)}/* Runs the model once. The arena holds all state: {macro}_ARENA_BYTES
- * bytes, aligned to {macro}_ARENA_ALIGN; its content need not be kept between runs. Inputs, outputs
- * and arena must not overlap. Returns EK_BAD_ARGUMENT for a NULL pointer or an arena that is not
- * aligned. */
-EK_WARN_UNUSED {interface.run_prototype()};
-
-{_quantize_functions(interface)}
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
-
-
-def _ports_text(interface: Interface) -> str:
-    lines = []
-    for kind, tensors in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
-        for tensor in tensors:
-            label = _label(interface, kind, tensor, len(tensors))
-            shape = " x ".join(str(size) for size in tensor.tensor.shape)
-            order = " (NHWC)" if len(tensor.tensor.shape) == 4 else ""
-            lines.append(f"/* {comment_text(tensor.port.name)}: {shape}{order} {tensor.c_type} */")
-            lines.append(f"#define {interface.macro}_{label}_BYTES {tensor.tensor.bytes}")
-            if kind == "INPUT" and _takes_camera_bytes(tensor.tensor):
-                lines.append(
-                    "/* A camera byte 0..255 (0.0 to 1.0) becomes an element by ^ 0x80. */"
-                )
-    return "\n".join(lines) + "\n"
-
-
-def _takes_camera_bytes(tensor: Tensor) -> bool:
-    """Whether real = byte / 255 or byte / 256 means element = byte - 128."""
-    q = tensor.quantization
-    if q is None or tensor.dtype != "int8" or q.zero_point != -128:
-        return False
-    return any(abs(q.scale * full - 1.0) < 1e-4 for full in (255.0, 256.0))
-
-
-def _label(interface: Interface, kind: str, tensor: CTensor, count: int) -> str:
-    return kind if count == 1 else f"{kind}_{tensor.identifier.upper()}"
-
-
-def _structs_text(interface: Interface) -> str:
-    if interface.is_single:
-        return ""
-    inputs = "".join(f"  const {t.c_type} *{t.identifier};\n" for t in interface.inputs)
-    outputs = "".join(f"  {t.c_type} *{t.identifier};\n" for t in interface.outputs)
-    return (
-        f"typedef struct {{\n{inputs}}} {interface.name}_inputs;\n\n"
-        f"typedef struct {{\n{outputs}}} {interface.name}_outputs;\n\n"
-    )
-
-
-def _quantize_functions(interface: Interface) -> str:
-    texts = []
-    real_inputs, real_outputs = (
-        [tensor for tensor in tensors if tensor.tensor.quantization is not None]
-        for tensors in (interface.inputs, interface.outputs)
-    )
-    for tensor in real_inputs:
-        suffix = _label(interface, "INPUT", tensor, len(interface.inputs)).lower()
-        texts.append(_quantize_text(f"{interface.name}_quantize_{suffix}", tensor))
-    for tensor in real_outputs:
-        suffix = _label(interface, "OUTPUT", tensor, len(interface.outputs)).lower()
-        texts.append(_dequantize_text(f"{interface.name}_dequantize_{suffix}", tensor))
-    return "\n".join(texts)
-
-
-def _float_literal(value: float) -> str:
-    text = repr(float(np.float32(value)))
-    return f"{text}f" if any(c in text for c in ".en") else f"{text}.0f"
-
-
-def _quantize_text(function: str, tensor: CTensor) -> str:
-    q = tensor.tensor.quantization
-    assert q is not None
-    low, high = INTEGER_RANGE[tensor.tensor.dtype]
-    span = 2.0 * (high - low + 1)
-    c_type, top, half = tensor.c_type, f"{span:.1f}f", "0.5f"
-    return f"""/* value / {q.scale!r} + {q.zero_point}, halves away from zero, saturating. */
-static inline {c_type} {function}(float value) {{
-  const float scaled = value / {_float_literal(q.scale)};
-  const float floor = scaled > -{top} ? scaled : -{top};
-  const float bounded = floor < {top} ? floor : {top};
-  const float shifted = bounded < 0.0f ? bounded - {half} : bounded + {half};
-  const int32_t element = (int32_t)shifted + ({q.zero_point});
-  return ({c_type})(element < {low} ? {low} : element > {high} ? {high} : element);
-}}
-"""
-
-
-def _dequantize_text(function: str, tensor: CTensor) -> str:
-    q = tensor.tensor.quantization
-    assert q is not None
-    return f"""/* The real value of an element: {q.scale!r} * (element - {q.zero_point}). */
-static inline float {function}({tensor.c_type} element) {{
-  return {_float_literal(q.scale)} * (float)(element - ({q.zero_point}));
-}}
-"""
+def label_of(kind: str, tensor: CTensor, tensors: Sequence[CTensor]) -> str:
+    """INPUT, or INPUT_<identifier> where there are several; the same for OUTPUT."""
+    return kind if len(tensors) == 1 else f"{kind}_{tensor.identifier.upper()}"

@@ -4,31 +4,37 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgekit.emit.interface import CTensor, Interface, header_text, interface_of
+import msgspec
+
+from edgekit.emit.example import example_text
+from edgekit.emit.header import header_text
+from edgekit.emit.interface import CTensor, Interface, interface_of
 from edgekit.emit.model_c import ModelSource, model_source
-from edgekit.emit.project import cmake_text, example_text
+from edgekit.emit.project import cmake_text
 from edgekit.emit.runtime_files import runtime_files
+from edgekit.emit.stack import stack_bytes
 from edgekit.ir import Quantization
+from edgekit.layout import map_size
 from edgekit.manifest import (
     MANIFEST_NAME,
     BufferEntry,
+    Completes,
     DeadChannels,
     LayerEntry,
     Manifest,
+    PairEntry,
+    PairPrimitive,
     Role,
     SegmentEntry,
     TensorEntry,
 )
 from edgekit.ops import operator_of
-from edgekit.program import ARENA_ALIGN, Image, Operand, Step
+from edgekit.program import ARENA_ALIGN, INPUT_STEP, Image, Operand, Pair, Program, Segment, Step
 from edgekit.target import Target
-
-MODEL_RUN_STACK_BYTES = 160
-ROW_DRIVER_STACK_BYTES = 384
-"""Upper bounds of the frames of <name>_run and ek_run_rows on all targets; tests measure them."""
+from edgekit.window import Axis
 
 
 @dataclass(frozen=True)
@@ -53,17 +59,18 @@ class EmitOptions:
 def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> Sources:
     """Emit the project; ``reference`` are files that go to reference/ as they are."""
     graph = image.program.graph
-    interface = interface_of(graph, options.name)
+    interface = interface_of(graph, options.name, input_mode=image.program.input_mode)
     model = model_source(image, interface, version=options.version)
     header = header_text(
         interface,
         arena_bytes=image.arena_bytes,
+        input_offsets=_input_offsets(image),
         version=options.version,
         title=graph.name,
         target=options.target.name,
     )
     kernels = sorted({s.kernel.symbol for s in image.program.steps if s.kernel})
-    runtime = runtime_files(kernels, ["ek_status.h", "ek_hook.h", "ek_rows.h"])
+    runtime = runtime_files(kernels, ["ek_status.h", "ek_hook.h", *model.headers])
     texts = {f"{options.name}.c": model.text, interface.header: header, **runtime}
     c_files = tuple(sorted(name for name in texts if name.endswith(".c")))
     texts["CMakeLists.txt"] = cmake_text(interface, c_files)
@@ -73,6 +80,13 @@ def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> 
     manifest = _manifest(image, options, interface, model, c_files, _content_hash(files))
     files[MANIFEST_NAME] = manifest.to_json()
     return Sources(manifest, dict(sorted(files.items())))
+
+
+def _input_offsets(image: Image) -> tuple[int, ...]:
+    """Where the inputs lie that the run overwrites."""
+    if image.program.input_mode != "overwrite":
+        return ()
+    return tuple(image.offsets[port.tensor] for port in image.program.graph.inputs)
 
 
 def _content_hash(files: Mapping[str, bytes]) -> str:
@@ -95,29 +109,27 @@ def _manifest(
     steps = image.program.steps
     input_bytes = sum(t.tensor.bytes for t in interface.inputs)
     output_bytes = sum(t.tensor.bytes for t in interface.outputs)
+    held_bytes = output_bytes + (input_bytes if interface.input_mode == "resident" else 0)
     macs = sum(operator_of(call.node).macs(call) for call in image.program.graph.calls())
     return Manifest(
         edgekit_version=options.version,
         name=options.name,
         target=options.target.name,
-        input_mode="resident",
+        input_mode=interface.input_mode,
         arena_bytes=image.arena_bytes,
         arena_align=ARENA_ALIGN,
         arena_lower_bound_bytes=image.arena_lower_bound_bytes,
         input_bytes=input_bytes,
         output_bytes=output_bytes,
-        ram_bytes=image.arena_bytes + input_bytes + output_bytes,
-        stack_bytes=_stack_bytes(steps),
+        ram_bytes=image.arena_bytes + held_bytes,
+        stack_bytes=stack_bytes(image.program),
         flash_bytes=model.flash_bytes,
         macs_network=options.macs_network,
         macs_legalized=macs,
-        macs_executed=sum(step.macs for step in steps),
-        inputs=tuple(_tensor_entry(t) for t in interface.inputs),
+        macs_executed=image.program.macs_executed,
+        inputs=_input_entries(image, interface),
         outputs=tuple(_tensor_entry(t) for t in interface.outputs),
-        schedule=tuple(
-            SegmentEntry(primitive=s.primitive, layers=tuple(range(s.first, s.last + 1)))
-            for s in image.program.segments
-        ),
+        schedule=tuple(_segment_entry(image.program, s) for s in image.program.segments),
         layers=tuple(_layer_entry(image, index, step) for index, step in enumerate(steps)),
         sources=c_files,
         content_hash=content_hash,
@@ -125,14 +137,37 @@ def _manifest(
     )
 
 
-def _stack_bytes(steps: Iterable[Step]) -> int:
-    """The static bound from the frames that each kernel declares."""
-    frames = [
-        step.kernel.stack_bytes + (ROW_DRIVER_STACK_BYTES if step.loop else 0)
-        for step in steps
-        if step.kernel
-    ]
-    return MODEL_RUN_STACK_BYTES + max(frames, default=0)
+def _segment_entry(program: Program, segment: Segment) -> SegmentEntry:
+    return SegmentEntry(
+        primitive=segment.primitive,
+        layers=tuple(range(segment.first, segment.last + 1)),
+        pairs=tuple(
+            PairEntry(
+                primitive=_pair_primitive(program, pair),
+                producer=pair.producer,
+                consumer=pair.consumer,
+                block_channels=pair.block_channels,
+            )
+            for pair in program.pairs
+            if segment.first <= pair.consumer <= segment.last
+        ),
+    )
+
+
+def _pair_primitive(program: Program, pair: Pair) -> PairPrimitive:
+    if pair.whole_map:
+        return "E"
+    loop = program.steps[pair.consumer].loop
+    assert loop is not None and isinstance(loop.rows, Axis)
+    # Windows that do not overlap need no kept rows, and compute nothing again.
+    return "F" if pair.kept_rows or loop.rows.kernel <= loop.rows.stride else "R"
+
+
+def _input_entries(image: Image, interface: Interface) -> tuple[TensorEntry, ...]:
+    entries = [_tensor_entry(tensor) for tensor in interface.inputs]
+    offsets = _input_offsets(image) or [None for _ in entries]
+    pairs = zip(entries, offsets, strict=True)
+    return tuple(msgspec.structs.replace(entry, arena_offset=offset) for entry, offset in pairs)
 
 
 def _tensor_entry(tensor: CTensor) -> TensorEntry:
@@ -161,10 +196,40 @@ def _layer_entry(image: Image, index: int, step: Step) -> LayerEntry:
         name=step.layer,
         source=step.source,
         op=step.op,
-        kernel=step.kernel.symbol if step.kernel else "memcpy",
+        kernel=_kernel_name(image.program, step),
         macs=step.macs,
-        buffers=tuple(entry for entry in buffers if entry is not None),
+        buffers=tuple(buffers),
+        completes=_completes(image, index),
+        rows=_rows(image, step),
     )
+
+
+def _kernel_name(program: Program, step: Step) -> str:
+    if step.kernel is not None:
+        return step.kernel.symbol
+    pulled = step.op == INPUT_STEP and program.input_mode == "pull"
+    return "callback" if pulled else "memcpy"
+
+
+def _completes(image: Image, index: int) -> Completes:
+    """What of a step's output is there behind each of its firings."""
+    step = image.program.steps[index]
+    if any(pair.producer == index for pair in image.program.pairs):
+        return "nothing"
+    if any(pair.consumer == index and pair.whole_map for pair in image.program.pairs):
+        return "map"
+    if step.kernel is not None and step.kernel.accumulates:
+        return "map_at_end"
+    if step.op != INPUT_STEP and (step.loop is None or step.binding.flat):
+        return "map"
+    return "row_from_bottom" if index in image.bottom_up else "row"
+
+
+def _rows(image: Image, step: Step) -> int:
+    """Rows that a step's firings count when they compute its output once."""
+    if step.op == INPUT_STEP:
+        return map_size(image.program.graph.tensors[step.output.tensor].shape)[0]
+    return step.loop.output_height if step.loop is not None else 1
 
 
 def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
@@ -178,4 +243,6 @@ def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
         offset=image.offsets[operand.buffer] if operand.place == "arena" else 0,
         bytes=operand.bytes,
         layout=f"{layout.kind}{planar}",
+        row_bytes=operand.row_bytes,
+        ring_rows=operand.ring_rows,
     )

@@ -100,6 +100,7 @@ def _kernel(stride: int, *, group_instructions: float) -> Kernel:
         input_layouts=_input_layouts,
         needs_padding_row=True,
         write_behind=BY_ROW,
+        channel_blocks=lambda call: 1,
         stack_bytes=272,
     )
 

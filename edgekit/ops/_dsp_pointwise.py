@@ -142,5 +142,6 @@ DSP_4X2 = Kernel(
     writes=("nhwc", "row_planar"),
     write_behind=WriteBehind(grain=_TILE_PIXELS, buffered=True),
     flat=True,
+    channel_blocks=lambda call: 2,
     stack_bytes=288,
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What add, mul and requantize share: broadcasting, constant operands, checks of their integers."""
+"""What element-wise operators share: broadcasting, constant operands, checks of their integers."""
 
 from __future__ import annotations
 

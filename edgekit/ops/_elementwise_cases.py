@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The edge cases of add and mul: every kind of operand, and every pair of int8 values."""
+"""Edge cases of two operands: every kind of them, and every pair of int8 values."""
 
 from __future__ import annotations
 

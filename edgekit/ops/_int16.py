@@ -14,7 +14,7 @@ import numpy as np
 
 from edgekit.arith import multiply_by_quantized_multiplier_64
 from edgekit.ir import INTEGER_RANGE, Array, Call
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import Binding, CStruct, Kernel, no_channel_blocks
 
 SUM_LIMIT = 2**47
 """The scaling of 64-bit sums is exact below it."""
@@ -82,5 +82,6 @@ def int16_twin(
         pack=pack,
         instructions=lambda call: instructions * kernel.instructions(call),
         accepts=accepts or kernel.accepts,
+        channel_blocks=no_channel_blocks,
         stack_bytes=kernel.stack_bytes + extra_stack_bytes,
     )

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgekit.ir import Array, Call, Quantization, Tensor
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.window import RowTable
 
 MAX_TABLE = 65535
 """Entries of an index table of a kernel, and the largest index in it (uint16)."""
@@ -29,6 +30,11 @@ def verify_map(call: Call) -> None:
     if len(shape) != 4 or shape[0] != 1:
         raise call.fail(f"the input has shape {shape}; it must be (1, height, width, channels)")
     verify_one_type(call)
+
+
+def row_table(rows: Iterable[int]) -> RowTable:
+    """One input row for every output row."""
+    return RowTable(tuple((int(row),) for row in rows))
 
 
 class MovingOperator(Operator):

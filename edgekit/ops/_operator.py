@@ -11,7 +11,7 @@ from typing import Any
 
 from edgekit.ir import Array, Call, Port, QGraph, Quantization, Shape, Tensor
 from edgekit.kernel import Kernel
-from edgekit.window import Window
+from edgekit.window import RowMap, Window
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,12 @@ class Operator(ABC):
     kernels: tuple[Kernel, ...]
     is_view: bool = False
     """The output is the input's memory under another shape: no kernel runs."""
+    is_channelwise: bool = False
+    """Every output channel depends on the input channel of the same index alone (and on its window)."""
     returns_indices: bool = False
     """The output is int32 without a scale, in float models too."""
+    is_elementwise: bool = False
+    """An output element is a function of the elements at its own place; operands broadcast."""
 
     @property
     def summary(self) -> str:
@@ -85,6 +89,14 @@ class Operator(ABC):
     def window(self, call: Call) -> Window | None:
         """The input window of an output pixel; None: the operator cannot run row by row."""
         return None
+
+    def row_map(self, call: Call) -> RowMap | None:
+        """The input rows of an output row; None: the operator needs whole maps.
+
+        It holds for every operand; one whose height is 1 repeats its row.
+        """
+        window = self.window(call)
+        return window.height if window else None
 
     def runtime_operands(self, call: Call) -> tuple[Tensor, ...]:
         """The inputs that a kernel is handed when it runs; the others are packed in its struct."""

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What average_pool2d and max_pool2d share: integer parameters, counting of taps, edge cases."""
+"""What average_pool2d and max_pool2d share: all but what is taken of the taps of a window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import CValue
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel
 from edgekit.ops._elementwise import verify_one_type, verify_output_range
+from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
-from edgekit.ops._weighted import clamp_to_integers
+from edgekit.ops._weighted import clamp_to_integers, finish_float, fused_clamp
 from edgekit.ops._windows import verify_window
 from edgekit.window import Axis, Window
 
@@ -55,18 +57,95 @@ def touches(window: Window, shape: Shape) -> bool:
     return all(axis.output_size(n) >= 1 and _every_window_touches(axis, n) for axis, n in axes)
 
 
-def verify_pool(call: Call) -> None:
-    """Raise BadInputError where the window does not fit or lies wholly in the padding."""
-    window: Window = call.node.attributes.window
-    verify_window(call, window)
-    _, height, width, _ = call.inputs[0].shape
-    most = MAX_TAPS.get(call.output.dtype, 2**24 - 1)
-    if window.height.kernel * window.width.kernel > most:
-        raise call.fail(f"the window has more than {most} taps; pool in two steps")
-    _verify_integers(call)
-    for label, axis, size in (("height", window.height, height), ("width", window.width, width)):
-        if not _every_window_touches(axis, size):
-            raise call.fail(f"{label}: a window lies wholly in the padding; pad less")
+class PoolOperator(Operator):
+    """Everything but what is taken of the taps of a window.
+
+    Its attributes have ``window``, ``activation_min`` and ``activation_max``.
+    """
+
+    arithmetic = PoolArithmetic
+    is_channelwise = True
+
+    @abstractmethod
+    def pool(self, call: Call, x: Array) -> Array:
+        """The output before its clamp, of integers."""
+
+    @abstractmethod
+    def pool_float(self, call: Call, x: Array) -> Array:
+        """The same of floats."""
+
+    def output_shape(self, attributes: Any, inputs: Sequence[Shape]) -> Shape:
+        _, height, width, channels = inputs[0]
+        return (1, *attributes.window.output_size(height, width), channels)
+
+    def verify(self, call: Call) -> None:
+        window = self.window(call)
+        verify_window(call, window)
+        _, height, width, _ = call.inputs[0].shape
+        most = MAX_TAPS.get(call.output.dtype, 2**24 - 1)
+        if window.height.kernel * window.width.kernel > most:
+            raise call.fail(f"the window has more than {most} taps; pool in two steps")
+        _verify_integers(call)
+        for label, axis, size in (
+            ("height", window.height, height),
+            ("width", window.width, width),
+        ):
+            if not _every_window_touches(axis, size):
+                raise call.fail(f"{label}: a window lies wholly in the padding; pad less")
+
+    def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
+        arithmetic: PoolArithmetic = call.node.arithmetic
+        pooled = self.pool(call, inputs[0])
+        return np.clip(pooled, arithmetic.minimum, arithmetic.maximum).astype(call.output.dtype)
+
+    def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
+        return finish_float(self.pool_float(call, inputs[0]), None, fused_clamp(call))
+
+    def quantize(self, call: Call) -> Quantized:
+        quantization = call.output.quantization
+        assert quantization is not None
+        clamp = clamp_to_integers(*fused_clamp(call), quantization)
+        return Quantized(PoolArithmetic(quantization.zero_point, *clamp))
+
+    def output_quantization(self, call: Call) -> Quantization | None:
+        return call.inputs[0].quantization
+
+    def window(self, call: Call) -> Window:
+        window: Window = call.node.attributes.window
+        return window
+
+    def cases(self) -> Iterator[Case]:
+        yield from self.int8_cases()
+        yield from int16_cases(self.int8_cases())
+
+    def int8_cases(self) -> Iterator[Case]:
+        """The edge cases of int8; those that every pooling is tried on."""
+        yield from _window_cases(self)
+
+    def case(
+        self,
+        name: str,
+        shape: tuple[int, int, int],
+        attributes: Any,
+        *,
+        zero_point: int = -11,
+        minimum: int = -128,
+        maximum: int = 127,
+        inputs: tuple[tuple[Array, ...], ...] = (),
+    ) -> Case:
+        """A pooling of a map (height, width, channels)."""
+        quantization = Quantization(0.05, zero_point)
+        x = Tensor("x", (1, *shape), "int8", quantization)
+        y = Tensor("y", self.output_shape(attributes, [x.shape]), "int8", quantization)
+        graph = case_graph(
+            self.name,
+            inputs=[x],
+            output=y,
+            attributes=attributes,
+            arithmetic=PoolArithmetic(zero_point, minimum, maximum),
+            name=name,
+        )
+        return Case(name, graph, inputs)
 
 
 def _verify_integers(call: Call) -> None:
@@ -77,25 +156,65 @@ def _verify_integers(call: Call) -> None:
         verify_output_range(call, (arithmetic.zero_point,), *bounds)
 
 
-def quantize_pool(call: Call) -> Quantized:
-    """The zero point and the clamp that is fused behind the pooling."""
-    quantization = call.output.quantization
-    assert quantization is not None
-    attributes = call.node.attributes
-    low, high = clamp_to_integers(
-        attributes.activation_min, attributes.activation_max, quantization, -128, 127
+def _window_cases(operator: PoolOperator) -> Iterator[Case]:
+    def case(name: str, shape: tuple[int, int, int], height: Axis, width: Axis) -> Case:
+        return operator.case(name, shape, operator.attributes(Window(height, width)))
+
+    same = Axis(3, 1, 1, 1, 1)
+    yield case("kernel_2x2_stride_2", (6, 8, 4), Axis(2, 2), Axis(2, 2))
+    yield case("kernel_3x3_same", (5, 6, 4), same, same)
+    yield case("odd_channels", (5, 5, 3), same, same)
+    yield case("one_pixel", (1, 1, 5), same, same)
+    yield case("one_pixel_1x1_kernel", (1, 1, 5), Axis(1), Axis(1))
+    yield case("height_below_kernel", (2, 6, 4), Axis(5, 1, 1, 2, 2), same)
+    yield case("global", (5, 3, 7), Axis(5), Axis(3))
+    yield case("stride_2_asymmetric_padding", (8, 8, 4), Axis(3, 2, 1, 0, 1), Axis(3, 2, 1, 0, 1))
+    yield case("unlike_axes", (9, 7, 3), Axis(1, 2), Axis(4, 3, 1, 2, 0))
+    yield case("dropped_last_columns", (5, 8, 4), Axis(2, 2), Axis(3, 3))
+    yield case("whole_height", (4, 9, 3), Axis(4), Axis(2, 2))
+    yield case("whole_height_dilated_width", (3, 8, 5), Axis(3), Axis(2, 1, 3))
+    yield case("dilation_2", (7, 6, 4), Axis(3, 1, 2, 2, 2), Axis(2, 1, 2, 0, 1))
+    halves = operator.attributes(Window(Axis(2), Axis(2)))
+    yield operator.case("clamped_at_both_ends", (4, 4, 4), halves, minimum=-30, maximum=40)
+    column = operator.attributes(Window(Axis(2), Axis(1)))
+    yield operator.case("whole_height_clamped", (2, 9, 4), column, minimum=-30, maximum=40)
+
+
+def pool_kernel(
+    op: str,
+    *,
+    per_tap: float,
+    per_output: float,
+    members: Callable[[Call], Mapping[str, CValue]] = lambda call: {},
+) -> Kernel:
+    """The int8 reference kernel of a pooling.
+
+    per_tap: instructions for each tap of an output element, padding counted; per_output: for each
+        element besides.
+    members: those of its layer struct that not every pooling has.
+    """
+
+    def pack(call: Call, binding: Binding) -> CStruct:
+        return CStruct(f"ek_{op}_s8", {**_members(call), **members(call)})
+
+    def instructions(call: Call) -> float:
+        window: Window = call.node.attributes.window
+        taps = window.height.kernel * window.width.kernel
+        return call.output.elements * (per_tap * taps + per_output)
+
+    return Kernel(
+        symbol=f"ek_{op}_s8__ref",
+        isa="ref",
+        kind="rows",
+        pack=pack,
+        instructions=instructions,
+        write_behind=BY_ROW,
+        channel_blocks=lambda call: 1,
+        stack_bytes=128,
     )
-    return Quantized(PoolArithmetic(quantization.zero_point, low, high))
 
 
-def pool_shape(window: Window, shape: Shape) -> Shape:
-    """The shape rule of a pooling."""
-    _, height, width, channels = shape
-    return (1, *window.output_size(height, width), channels)
-
-
-def pool_members(call: Call) -> dict[str, CValue]:
-    """The members that the layer structs of the reference kernels share."""
+def _members(call: Call) -> dict[str, CValue]:
     arithmetic: PoolArithmetic = call.node.arithmetic
     window: Window = call.node.attributes.window
     return {
@@ -109,57 +228,3 @@ def pool_members(call: Call) -> dict[str, CValue]:
         "minimum": arithmetic.minimum,
         "maximum": arithmetic.maximum,
     }
-
-
-def pool_case(
-    operator: Operator,
-    name: str,
-    shape: tuple[int, int, int],
-    attributes: Any,
-    *,
-    zero_point: int = -11,
-    minimum: int = -128,
-    maximum: int = 127,
-    inputs: tuple[tuple[Array, ...], ...] = (),
-) -> Case:
-    """A pooling of a map (height, width, channels)."""
-    quantization = Quantization(0.05, zero_point)
-    x = Tensor("x", (1, *shape), "int8", quantization)
-    y = Tensor("y", operator.output_shape(attributes, [x.shape]), "int8", quantization)
-    graph = case_graph(
-        operator.name,
-        inputs=[x],
-        output=y,
-        attributes=attributes,
-        arithmetic=PoolArithmetic(zero_point, minimum, maximum),
-        name=name,
-    )
-    return Case(name, graph, inputs)
-
-
-def window_cases(operator: Operator, attributes: Callable[[Window], Any]) -> Iterator[Case]:
-    """The shapes and paddings that both poolings are tried on."""
-
-    def case(name: str, shape: tuple[int, int, int], height: Axis, width: Axis) -> Case:
-        return pool_case(operator, name, shape, attributes(Window(height, width)))
-
-    same = Axis(3, 1, 1, 1, 1)
-    yield case("kernel_2x2_stride_2", (6, 8, 4), Axis(2, 2), Axis(2, 2))
-    yield case("kernel_3x3_same", (5, 6, 4), same, same)
-    yield case("odd_channels", (5, 5, 3), same, same)
-    yield case("one_pixel", (1, 1, 5), same, same)
-    yield case("one_pixel_1x1_kernel", (1, 1, 5), Axis(1), Axis(1))
-    yield case("height_below_kernel", (2, 6, 4), Axis(5, 1, 1, 2, 2), same)
-    yield case("global", (5, 3, 7), Axis(5), Axis(3))
-    yield case("stride_2_asymmetric_padding", (8, 8, 4), Axis(3, 2, 1, 0, 1), Axis(3, 2, 1, 0, 1))
-    yield case("unlike_axes", (9, 7, 3), Axis(1, 2), Axis(4, 3, 1, 2, 0))
-    yield case("dropped_last_columns", (5, 8, 4), Axis(2, 2), Axis(3, 3))
-    yield case("dilation_2", (7, 6, 4), Axis(3, 1, 2, 2, 2), Axis(2, 1, 2, 0, 1))
-    yield pool_case(
-        operator,
-        "clamped_at_both_ends",
-        (4, 4, 4),
-        attributes(Window(Axis(2), Axis(2))),
-        minimum=-30,
-        maximum=40,
-    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.arith import INT32_MAX, INT32_MIN, quantize_multiplier, requantize, round_half_away
-from edgekit.ir import Array, Call, Quantization, Tensor, constant
+from edgekit.ir import INTEGER_RANGE, Array, Call, Quantization, Tensor, constant
 from edgekit.kernel import CValue, Kernel
 from edgekit.ops._int16 import (
     ARITHMETIC_STACK_BYTES,
@@ -41,10 +41,16 @@ class WeightedArithmetic:
     maximum: int
 
 
+def fused_clamp(call: Call) -> tuple[float | None, float | None]:
+    """The clamp that is fused behind an operator (None: no bound)."""
+    return call.node.attributes.activation_min, call.node.attributes.activation_max
+
+
 def clamp_to_integers(
-    minimum: float | None, maximum: float | None, quantization: Quantization, low: int, high: int
+    minimum: float | None, maximum: float | None, quantization: Quantization
 ) -> tuple[int, int]:
-    """The integer clamp of a float one, inside [low, high]; the bounds round half away from zero."""
+    """The int8 clamp of a float one; the bounds round half away from zero."""
+    low, high = INTEGER_RANGE["int8"]
 
     def integer(value: float) -> int:
         steps = min(max(value / quantization.scale, -(2.0**31)), 2.0**31)
@@ -77,7 +83,7 @@ def quantize_weights(
         bias = np.clip(accumulators, INT32_MIN, INT32_MAX).astype(np.int32)
         constants[BIAS] = constant(call.inputs[BIAS].name, bias)
     pairs = [quantize_multiplier(source.scale * float(s) / result.scale) for s in scales]
-    low, high = clamp_to_integers(*activation, result, -128, 127)
+    low, high = clamp_to_integers(*activation, result)
     arithmetic = WeightedArithmetic(
         input_zero_point=source.zero_point,
         output_zero_point=result.zero_point,

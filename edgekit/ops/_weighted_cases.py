@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Edge cases that depthwise_conv2d and fully_connected share: seeded weights and crafted ties."""
+"""Edge cases that operators with weights share: seeded weights and crafted ties."""
 
 from __future__ import annotations
 

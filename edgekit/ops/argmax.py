@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,17 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.layout import map_size
 from edgekit.ops._elementwise import verify_rank
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.window import Axis, RowMap
 
 
 @dataclass(frozen=True)
 class Argmax:
-    """The axis, counted from the front, that the output loses; ``of_least`` makes it an argmin."""
+    """The axis, counted from the front, that the output loses or, with ``keep_dims``, has of size 1.
+
+    ``of_least`` makes it an argmin.
+    """
 
     axis: int
     of_least: bool = False
+    keep_dims: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,15 +59,35 @@ REF = Kernel(
 )
 
 
+def _keeps_rows(call: Call) -> bool:
+    """Whether every output row depends on the input row at its place alone."""
+    height, width, channels = map_size(call.inputs[0].shape)
+    behind = len(call.inputs[0].shape) - 1 - call.node.attributes.axis
+    kept = {0: (height, width, 1), 1: (height, 1, channels)}
+    return map_size(call.output.shape) == kept.get(behind)
+
+
+REF_ROWS = dataclasses.replace(
+    REF,
+    symbol="ek_argmax_s8__ref_rows",
+    kind="rows",
+    accepts=lambda call: None if _keeps_rows(call) else "an output row needs several input rows",
+    # The same loops, but this output may overtake the input: it is preferred where it serves.
+    instructions=lambda call: 0.99 * REF.instructions(call),
+    write_behind=BY_ROW,
+)
+
+
 class ArgmaxOperator(Operator):
     name = "argmax"
     attributes = Argmax
     arithmetic = ArgmaxArithmetic
-    kernels = (REF,)
+    kernels = (REF, REF_ROWS)
     returns_indices = True
 
     def output_shape(self, attributes: Argmax, inputs: Sequence[Shape]) -> Shape:
-        return inputs[0][: attributes.axis] + inputs[0][attributes.axis + 1 :]
+        kept = (1,) if attributes.keep_dims else ()
+        return (*inputs[0][: attributes.axis], *kept, *inputs[0][attributes.axis + 1 :])
 
     def verify(self, call: Call) -> None:
         if len(call.inputs) != 1 or not call.activations:
@@ -78,7 +105,8 @@ class ArgmaxOperator(Operator):
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
         attributes: Argmax = call.node.attributes
         find = np.argmin if attributes.of_least else np.argmax
-        return np.asarray(find(inputs[0], axis=attributes.axis)).astype(np.int32)
+        found = np.asarray(find(inputs[0], axis=attributes.axis))
+        return found.astype(np.int32).reshape(call.output.shape)
 
     def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
         return self.evaluate(call, inputs)
@@ -86,9 +114,15 @@ class ArgmaxOperator(Operator):
     def quantize(self, call: Call) -> Quantized:
         return Quantized(ArgmaxArithmetic())
 
+    def row_map(self, call: Call) -> RowMap | None:
+        return Axis(1) if _keeps_rows(call) else None
+
     def cases(self) -> Iterator[Case]:
         yield _case("classes", (1, 10), Argmax(1))
         yield _case("channels", (1, 4, 5, 7), Argmax(3))
+        yield _case("channels_kept", (1, 4, 5, 7), Argmax(3, keep_dims=True))
+        yield _case("columns_kept", (1, 4, 5, 7), Argmax(2, of_least=True, keep_dims=True))
+        yield _case("rows_kept", (1, 4, 5, 7), Argmax(1, keep_dims=True))
         yield _case("rows", (1, 4, 5, 7), Argmax(1))
         yield _case("columns", (1, 4, 5, 7), Argmax(2))
         yield _case("batch", (1, 4, 5, 7), Argmax(0))
@@ -96,6 +130,7 @@ class ArgmaxOperator(Operator):
         yield _case("least_of_columns", (1, 4, 5, 7), Argmax(2, of_least=True))
         yield _case("one_element", (1, 1, 1, 1), Argmax(3))
         yield _case("rank_3", (1, 9, 4), Argmax(1))
+        yield _case("rank_3_square_channels", (1, 6, 6), Argmax(2))
         yield _case("rank_1", (9,), Argmax(0))
         yield _case("last_of_many", (1, 300), Argmax(1))
         tie = np.array([[-3, 7, 7, -128, 7, -128]], np.int8)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Product of two activations as matrices over their last two axes, with one requantization.
 
-TensorFlow Lite's BATCH_MATMUL on int8: int32 sums of (x - x_zero_point) * (y - y_zero_point). The
-leading axes broadcast as numpy's do; a constant matrix with zero point 0 is better off as
-``fully_connected``.
+TensorFlow Lite's BATCH_MATMUL: int32 sums of (x - x_zero_point) * (y - y_zero_point) on int8, int64
+sums on int16. The leading axes broadcast as numpy's do; a constant int8 matrix with zero point 0 is
+better off as ``fully_connected``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,26 @@ from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.ops._elementwise import (
     broadcast_shape,
     quantized_operands,
+    verify_one_type,
     verify_output_range,
     verify_rank,
     verify_scale,
 )
+from edgekit.ops._int16 import (
+    ARITHMETIC_STACK_BYTES,
+    MAX_WIDE_SHIFT,
+    activation_range,
+    int16_twin,
+    requantize_wide,
+)
+from edgekit.ops._int16_cases import int16_cases, int16_graph
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 
 MAX_DEPTH = 2**15
-"""An int32 holds the sum of this many products of int8 values minus their zero points."""
+"""An int32 holds the sum of this many products of int8 values minus their zero points.
+
+Products of int16 take 30 bits, and as many of them 45: inside what 64-bit sums are scaled from.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,13 +107,20 @@ REF = Kernel(
     instructions=lambda call: 9.0 * OPERATOR.macs(call),
     stack_bytes=160,
 )
+S16 = int16_twin(
+    REF,
+    "ek_batch_matmul_s16__ref",
+    instructions=1.3,
+    without=("x_zero_point", "y_zero_point", "output_zero_point"),
+    extra_stack_bytes=ARITHMETIC_STACK_BYTES,
+)
 
 
 class BatchMatmulOperator(Operator):
     name = "batch_matmul"
     attributes = BatchMatmul
     arithmetic = BatchMatmulArithmetic
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: BatchMatmul, inputs: Sequence[Shape]) -> Shape:
         x, y = _as_product(attributes, inputs)
@@ -111,11 +131,9 @@ class BatchMatmulOperator(Operator):
     def verify(self, call: Call) -> None:
         if len(call.inputs) != 2 or not call.activations:
             raise call.fail("it needs two inputs, one of them not a constant")
-        expected = "float32" if call.node.arithmetic is None else "int8"
+        verify_one_type(call)
         for tensor in (*call.inputs, call.output):
             verify_rank(call, tensor)
-            if tensor.dtype != expected:
-                raise call.fail(f"tensor '{tensor.name}' is {tensor.dtype}; it must be {expected}")
         shapes = [tensor.shape for tensor in call.inputs]
         if min(len(shape) for shape in shapes) < 2:
             raise call.fail(f"shapes {shapes[0]} and {shapes[1]} are no matrices")
@@ -126,22 +144,28 @@ class BatchMatmulOperator(Operator):
             raise call.fail(f"it sums {x[-1]} products; more than {MAX_DEPTH} overflow")
         arithmetic: BatchMatmulArithmetic | None = call.node.arithmetic
         if arithmetic is not None:
-            verify_scale(call, arithmetic.multiplier, arithmetic.shift)
+            most = MAX_WIDE_SHIFT if call.output.dtype == "int16" else 30
+            verify_scale(call, arithmetic.multiplier, arithmetic.shift, max_shift=most)
             zero_points = (*arithmetic.zero_points, arithmetic.output_zero_point)
-            verify_output_range(call, zero_points, -128, 127)
+            verify_output_range(call, zero_points, *activation_range(call))
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
         arithmetic: BatchMatmulArithmetic = call.node.arithmetic
         pairs = zip(inputs, arithmetic.zero_points, strict=True)
         # float64 holds the sums exactly and multiplies faster than integers do
         operands = [array.astype(np.float64) - zero_point for array, zero_point in pairs]
+        sums = _product(call.node.attributes, operands).astype(np.int64)
+        low, high = activation_range(call)
+        if call.output.dtype == "int16":
+            factor = np.array(arithmetic.multiplier), np.array(arithmetic.shift)
+            return requantize_wide(sums, *factor, minimum=low, maximum=high).astype(np.int16)
         values = requantize(
-            _product(call.node.attributes, operands).astype(np.int64),
+            sums,
             arithmetic.multiplier,
             arithmetic.shift,
             zero_point=arithmetic.output_zero_point,
-            minimum=-128,
-            maximum=127,
+            minimum=low,
+            maximum=high,
         )
         return values.astype(np.int8)
 
@@ -166,6 +190,11 @@ class BatchMatmulOperator(Operator):
         return call.output.elements * x[-1]
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases(), adjust=_finer)
+        yield from _wide_cases()
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("matrices", (4, 5), (5, 7))
         yield _case("row_times_matrix", (1, 13), (13, 6))
         yield _case("adjoint_x", (5, 4), (5, 7), BatchMatmul(adjoint_x=True))
@@ -198,6 +227,29 @@ def _product(attributes: BatchMatmul, operands: Sequence[Array]) -> Array:
     y = y.swapaxes(-1, -2) if attributes.adjoint_y else y
     product: Array = np.matmul(x, y)
     return product
+
+
+def _finer(arithmetic: BatchMatmulArithmetic) -> BatchMatmulArithmetic:
+    """Products of int16 have 16 bits more, their output 8."""
+    return dataclasses.replace(arithmetic, shift=arithmetic.shift - 8)
+
+
+def _wide_cases() -> Iterator[Case]:
+    """Sums of more than 32 bits, and multipliers and ties of the scaling to 15 bits."""
+    ends = np.array([-32768, 32767, -1, 1, 3, 12345], np.int16)
+    column = np.resize(np.concatenate([np.arange(-300, 300), ends]), (606, 1)).astype(np.int16)
+    for name, multiplier, shift in (
+        ("int16_ties", 2**30, -1),
+        ("int16_largest_multiplier", 2**31 - 1, -15),
+        ("int16_multiplier_rounds_up", 2**30 + 2**15, -6),
+        ("int16_shift_to_the_left", 2**30 + 12345, 7),
+    ):
+        factor = BatchMatmulArithmetic((0, 0), multiplier, shift, 0)
+        graph = int16_graph(_case(name, (606, 1), (1, 6), arithmetic=factor).graph)
+        yield Case(name, graph, ((column, ends.reshape(1, 6)),))
+    factor = BatchMatmulArithmetic((0, 0), 2**30 + 5, -29, 0)
+    deep = _case("int16_sums_of_45_bits", (2, MAX_DEPTH), (MAX_DEPTH, 1), arithmetic=factor)
+    yield Case(deep.name, int16_graph(deep.graph))
 
 
 def _case(

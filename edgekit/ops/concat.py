@@ -8,6 +8,7 @@ have the exact identity (multiplier 2^30, shift 1).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import (
     quantized_operands,
@@ -28,7 +29,7 @@ from edgekit.ops._elementwise import (
 from edgekit.ops._int16 import activation_range, int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
-from edgekit.window import Axis, Window
+from edgekit.window import Axis, RowMap
 
 IDENTITY = (2**30, 1)
 """(multiplier, shift) that leaves every integer as it is."""
@@ -71,22 +72,40 @@ def concat_arithmetic(
     )
 
 
-def _blocks(call: Call) -> tuple[int, Array]:
-    """How often the inputs take turns, and how many elements of each go in one turn."""
-    axis: int = call.node.attributes.axis
-    blocks = [math.prod(tensor.shape[axis:]) for tensor in call.inputs]
-    return math.prod(call.output.shape[:axis]), np.array(blocks, np.int32)
+def _stacks(call: Call) -> bool:
+    """Whether the inputs lie one below the other, so that each has rows of its own."""
+    attributes: Concat = call.node.attributes
+    return attributes.axis == len(call.output.shape) - 3
+
+
+def _places(call: Call) -> dict[str, CValue]:
+    """Struct members: the sizes of the inputs in a row of the output, and where they lie in it.
+
+    Inputs one below the other are a single row of one channel.
+    """
+    sizes = [map_size(tensor.shape)[1:] for tensor in call.inputs]
+    if _stacks(call):
+        sizes = [(tensor.elements, 1) for tensor in call.inputs]
+    widths, channels = (np.array(values, np.int32) for values in zip(*sizes, strict=True))
+    along_channels = call.node.attributes.axis == len(call.output.shape) - 1
+    moved, still = (channels, widths) if along_channels else (widths, channels)
+    offsets, none = (np.cumsum(moved) - moved).astype(np.int32), np.zeros_like(moved)
+    return {
+        "input_count": len(call.inputs),
+        "output_channels": int(channels.sum() if along_channels else still[0]),
+        "widths": widths,
+        "channels": channels,
+        "column_offsets": none if along_channels else offsets,
+        "channel_offsets": offsets if along_channels else none,
+    }
 
 
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
     arithmetic: ConcatArithmetic = call.node.arithmetic
-    turns, blocks = _blocks(call)
     return CStruct(
         "ek_concat_s8",
         {
-            "input_count": len(call.inputs),
-            "turns": turns,
-            "block_elements": blocks,
+            **_places(call),
             "zero_points": np.array(arithmetic.zero_points, np.int32),
             "multipliers": np.array(arithmetic.multipliers, np.int32),
             "shifts": np.array(arithmetic.shifts, np.int32),
@@ -96,18 +115,22 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
 
 
 def _pack_copy(call: Call, binding: Binding) -> CStruct:
-    turns, blocks = _blocks(call)
-    return CStruct(
-        "ek_concat_s8_copy",
-        {"input_count": len(call.inputs), "turns": turns, "block_bytes": blocks},
-    )
+    return CStruct("ek_concat_s8_copy", _places(call))
 
 
-def _accepts_copy(call: Call) -> str | None:
+def _copy_refusal(call: Call) -> str | None:
     arithmetic: ConcatArithmetic = call.node.arithmetic
     if all(arithmetic.copies(position) for position in range(len(call.inputs))):
         return None
     return "it only copies; the scales of the inputs differ"
+
+
+def _rows_refusal(call: Call) -> str | None:
+    return "its inputs lie one below the other" if _stacks(call) else None
+
+
+def _map_refusal(call: Call) -> str | None:
+    return None if _stacks(call) else "its inputs lie side by side in every row"
 
 
 REF = Kernel(
@@ -115,26 +138,52 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
+    accepts=_map_refusal,
     instructions=lambda call: 30.0 * call.output.elements,
     stack_bytes=128,
+)
+REF_ROWS = dataclasses.replace(
+    REF,
+    symbol="ek_concat_s8__ref_rows",
+    kind="rows",
+    accepts=_rows_refusal,
+    write_behind=BY_ROW,
+    stack_bytes=160,
 )
 COPY = Kernel(
     symbol="ek_concat_s8_copy__ref",
     isa="ref",
     kind="map",
     pack=_pack_copy,
-    accepts=_accepts_copy,
-    instructions=lambda call: call.output.elements + 20.0 * _blocks(call)[0] * len(call.inputs),
-    stack_bytes=128,
+    accepts=lambda call: _map_refusal(call) or _copy_refusal(call),
+    instructions=lambda call: call.output.elements + 20.0 * len(call.inputs),
+    stack_bytes=96,
 )
-S16 = int16_twin(REF, "ek_concat_s16__ref", without=("zero_points", "output_zero_point"))
+
+
+def _row_copies(call: Call) -> float:
+    """Pixels that are copied, one by one."""
+    return sum(math.prod(map_size(tensor.shape)[:2]) for tensor in call.inputs)
+
+
+COPY_ROWS = dataclasses.replace(
+    COPY,
+    symbol="ek_concat_s8_copy__ref_rows",
+    kind="rows",
+    accepts=lambda call: _rows_refusal(call) or _copy_refusal(call),
+    instructions=lambda call: call.output.elements + 20.0 * _row_copies(call),
+    write_behind=BY_ROW,
+)
+_ZERO_POINTS = ("zero_points", "output_zero_point")
+S16 = int16_twin(REF, "ek_concat_s16__ref", without=_ZERO_POINTS)
+S16_ROWS = int16_twin(REF_ROWS, "ek_concat_s16__ref_rows", without=_ZERO_POINTS)
 
 
 class ConcatOperator(Operator):
     name = "concat"
     attributes = Concat
     arithmetic = ConcatArithmetic
-    kernels = (COPY, REF, S16)
+    kernels = (COPY, COPY_ROWS, REF, REF_ROWS, S16, S16_ROWS)
 
     def output_shape(self, attributes: Concat, inputs: Sequence[Shape]) -> Shape:
         axis = attributes.axis
@@ -199,13 +248,8 @@ class ConcatOperator(Operator):
         factors = [quantize_multiplier(source.scale / result.scale) for source in sources]
         return Quantized(concat_arithmetic(sources, result, factors), constants)
 
-    def window(self, call: Call) -> Window | None:
-        """Pixels side by side in the channels come row by row; other axes move rows or columns."""
-        rank, height = len(call.output.shape), map_size(call.output.shape)[0]
-        if call.node.attributes.axis != rank - 1 or rank < 3:
-            return None
-        aligned = all(map_size(tensor.shape)[0] == height for tensor in call.activations)
-        return Window(Axis(1), Axis(1)) if aligned else None
+    def row_map(self, call: Call) -> RowMap | None:
+        return None if _stacks(call) else Axis(1)
 
     def runtime_operands(self, call: Call) -> tuple[Tensor, ...]:
         return call.inputs
@@ -223,6 +267,7 @@ class ConcatOperator(Operator):
         yield _case("one_element_each", [(1, 1, 1, 1), (1, 1, 1, 1)], 3)
         yield _case("vectors", [(1, 10), (1, 3)], 1)
         yield _case("rank_3", [(1, 6, 4), (1, 2, 4)], 1)
+        yield _case("rank_3_rows", [(2, 6, 4), (3, 6, 4)], 0)
         yield _case("rank_1", [(6,), (5,)], 0)
         yield _case("input_twice", [(1, 3, 4, 5)] * 3, 3, names=("x0", "x0", "x1"))
         yield _case("constant_last", [(1, 3, 4, 5), (1, 3, 4, 2)], 3, constants=(1,))
@@ -231,6 +276,7 @@ class ConcatOperator(Operator):
         shapes: list[Shape] = [(1, 16, 16, 1), (1, 16, 16, 1), (1, 16, 16, 1)]
         yield _case("unequal_scales", shapes, 3, sources=unequal)
         yield _case("unequal_scales_rows", shapes, 1, sources=unequal)
+        yield _case("unequal_scales_columns", shapes, 2, sources=unequal)
         shifted = [Quantization(0.05, zero_point) for zero_point in (-3, 60, -128)]
         yield _case("unequal_zero_points", shapes, 3, sources=shifted)
         ties = [Quantization(0.025, 0), Quantization(0.0125, 1), Quantization(0.05, -3)]

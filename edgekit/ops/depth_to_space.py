@@ -6,28 +6,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_space
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
-from edgekit.ops._moving import MovingOperator, moving_case, verify_map
+from edgekit.ops._moving import MovingOperator, moving_case, row_table, verify_map
 from edgekit.ops._operator import Case
+from edgekit.window import RowTable
 
 
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
-    _, height, width, _ = call.inputs[0].shape
-    members = block_members(call.node.attributes, call.output.shape[3])
     return CStruct(
-        "ek_depth_to_space_s8", {**members, "input_height": height, "input_width": width}
+        "ek_depth_to_space_s8", block_members(call.node.attributes, call.output.shape[3])
     )
 
 
 REF = Kernel(
     symbol="ek_depth_to_space_s8__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_ref,
     instructions=lambda call: 8.0 * call.output.elements,
+    write_behind=BY_ROW,
     stack_bytes=128,
 )
 S16 = int16_twin(REF, "ek_depth_to_space_s16__ref")
@@ -52,6 +52,10 @@ class DepthToSpaceOperator(MovingOperator):
 
     def moved(self, call: Call, x: Array) -> Array:
         return to_space(x, call.node.attributes)
+
+    def row_map(self, call: Call) -> RowTable:
+        b: int = call.node.attributes.block
+        return row_table(y // b for y in range(call.output.shape[1]))
 
     def cases(self) -> Iterator[Case]:
         yield from self._int8_cases()

@@ -124,6 +124,7 @@ REF = Kernel(
 
 class FixedPointSigmoidOperator(Operator):
     name = "fixed_point_sigmoid"
+    is_elementwise = True
     attributes = FixedPointSigmoid
     arithmetic = FixedPointSigmoidArithmetic
     kernels = (REF,)

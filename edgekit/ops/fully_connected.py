@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ir import Array, Call, Shape, Tensor, constant
+from edgekit.kernel import Binding, CStruct, CValue, Kernel, input_rows
+from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._int16_cases import int16_cases, narrow_sum_cases, wide_sum_cases
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weighted import (
@@ -71,11 +73,29 @@ S16 = wide_kernel(REF, "ek_fully_connected_s16__ref")
 S16_NARROW = narrow_kernel(REF, "ek_fully_connected_s16__ref_narrow")
 
 
+def _refuse_rows(call: Call) -> str | None:
+    """Why the input is not one row, which may arrive in parts, or None."""
+    return f"its input has {_rows(call)} rows" if _rows(call) > 1 else None
+
+
+def _parts(call: Call, binding: Binding) -> dict[str, CValue]:
+    """The parts of the only row; each has as many inputs."""
+    rows, inputs = input_rows(call, binding), call.inputs[WEIGHTS].shape[1]
+    assert inputs % rows == 0, f"{call.node}: {inputs} inputs are not {rows} equal parts"
+    return {"rows": rows}
+
+
+ACCUMULATING = tuple(
+    accumulating_twin(kernel, state_bytes=state_bytes, accepts=_refuse_rows, members=_parts)
+    for kernel, state_bytes in ((REF, 4), (S16, 8), (S16_NARROW, 4))
+)
+
+
 class FullyConnectedOperator(Operator):
     name = "fully_connected"
     attributes = FullyConnected
     arithmetic = WeightedArithmetic
-    kernels = (REF, S16, S16_NARROW)
+    kernels = (REF, S16, S16_NARROW, *ACCUMULATING)
 
     def output_shape(self, attributes: FullyConnected, inputs: Sequence[Shape]) -> Shape:
         channels, row_elements = inputs[WEIGHTS]
@@ -125,6 +145,9 @@ class FullyConnectedOperator(Operator):
         point = FullyConnected()
         yield from wide_sum_cases(OPERATOR, point, (1, 2048, 1))
         yield from narrow_sum_cases(OPERATOR, point, (1, 2048, 1))
+        narrow = _case("narrow_map_as_one_row", (1, 3, 2, 5), 6, row_elements=30)
+        yield from int16_cases((narrow, _halves_case("narrow_row_of_ties")), bias="int32")
+        yield _wide_row_case()
 
     def _int8_cases(self) -> Iterator[Case]:
         yield _case("row_of_64_to_10", (1, 64), 10)
@@ -138,6 +161,7 @@ class FullyConnectedOperator(Operator):
         yield _case("saturates_both_ends", (1, 32), 8, shift=0)
         yield _case("clamped_at_zero_point", (1, 16), 8, minimum=-7)
         yield _case("without_bias", (1, 16), 8, with_bias=False)
+        yield _halves_case("row_of_ties")
         values = np.arange(-128, 128).astype(np.int8).reshape(256, 1)
         weights = np.array([1, 3, 1, -1], np.int8).reshape(4, 1)
         yield tie_case(OPERATOR, FullyConnected(), x=values[np.newaxis], weights=weights)
@@ -165,6 +189,32 @@ def _case(
         minimum=minimum,
         with_bias=with_bias,
     )
+
+
+def _halves_case(name: str) -> Case:
+    """Half of each small sum of one row: every other one is a tie, whatever the inputs are."""
+    case = _case(name, (1, 2, 1, 2), 64, row_elements=4)
+    (node,) = case.graph.nodes
+    halves = dataclasses.replace(node.arithmetic, multipliers=(2**30,) * 64, shifts=(0,) * 64)
+    weights = np.resize(np.array([1, -1, 0, 0, -1, 0, 1, -1], np.int8), (64, 4))
+    bias = np.arange(-32, 32).astype(np.int32)
+    return _replaced(case, halves, constant("weights", weights), constant("bias", bias))
+
+
+def _wide_row_case() -> Case:
+    """One row whose sums need more than 32 bits from the bias on."""
+    case = _case("sums_of_46_bits_in_one_row", (1, 3, 2, 5), 4, row_elements=30, shift=-30)
+    (wide,) = int16_cases((case,))
+    bias = np.array([2**45, -(2**45), 2**33 + 1, -(2**33) - 1], np.int64)
+    return _replaced(wide, wide.graph.nodes[0].arithmetic, constant("bias", bias))
+
+
+def _replaced(case: Case, arithmetic: WeightedArithmetic, *constants: Tensor) -> Case:
+    (node,) = case.graph.nodes
+    tensors = {**case.graph.tensors, **{tensor.name: tensor for tensor in constants}}
+    nodes = (dataclasses.replace(node, arithmetic=arithmetic),)
+    graph = dataclasses.replace(case.graph, tensors=tensors, nodes=nodes)
+    return Case(case.name, graph.verify(), case.inputs)
 
 
 OPERATOR: FullyConnectedOperator = FullyConnectedOperator()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,19 +20,28 @@ from edgekit.window import Window
 
 @dataclass(frozen=True)
 class LeakyRelu:
-    """The slope below 0, >= 0."""
+    """The slope below 0."""
 
     slope: float
 
 
 @dataclass(frozen=True)
 class LeakyReluArithmetic:
-    """Factors of input scale / output scale, and of that times the slope."""
+    """Factors of input scale / output scale, and of that times the slope.
+
+    ``slope_multiplier`` has the slope's sign.
+    """
 
     multiplier: int
     shift: int
     slope_multiplier: int
     slope_shift: int
+
+
+def signed_multiplier(factor: float) -> tuple[int, int]:
+    """(multiplier, shift) of a factor of either sign."""
+    multiplier, shift = quantize_multiplier(abs(factor))
+    return (-multiplier if factor < 0 else multiplier), shift
 
 
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
@@ -62,6 +72,7 @@ REF = Kernel(
 
 class LeakyReluOperator(Operator):
     name = "leaky_relu"
+    is_elementwise = True
     attributes = LeakyRelu
     arithmetic = LeakyReluArithmetic
     kernels = (REF,)
@@ -71,15 +82,15 @@ class LeakyReluOperator(Operator):
 
     def verify(self, call: Call) -> None:
         verify_operands(call, count=1)
-        if not 0.0 <= call.node.attributes.slope < float("inf"):
-            raise call.fail(f"slope {call.node.attributes.slope} must be finite and not negative")
+        if not math.isfinite(call.node.attributes.slope):
+            raise call.fail(f"slope {call.node.attributes.slope} must be finite")
         arithmetic: LeakyReluArithmetic | None = call.node.arithmetic
         if arithmetic is None:
             return
         if call.output.dtype != "int16":
             raise call.fail(f"it computes int16, not {call.output.dtype}; use a lookup")
         verify_scale(call, arithmetic.multiplier, arithmetic.shift)
-        verify_scale(call, arithmetic.slope_multiplier, arithmetic.slope_shift)
+        verify_scale(call, abs(arithmetic.slope_multiplier), arithmetic.slope_shift)
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
         a: LeakyReluArithmetic = call.node.arithmetic
@@ -99,7 +110,7 @@ class LeakyReluOperator(Operator):
         assert source is not None and result is not None
         factor = source.scale / result.scale
         identity = quantize_multiplier(factor)
-        slope = quantize_multiplier(factor * call.node.attributes.slope)
+        slope = signed_multiplier(factor * call.node.attributes.slope)
         return Quantized(LeakyReluArithmetic(*identity, *slope))
 
     def window(self, call: Call) -> Window | None:
@@ -112,6 +123,10 @@ class LeakyReluOperator(Operator):
         yield _case("saturates_both_ends", every, (1_717_986_918, 3), (1_395_864_371, 5))
         yield _case("shift_wraps", (1, 65536), (2**31 - 1, 30), (2**31 - 1, 30))
         yield _case("slope_of_0", (1, 65536), (2**30, 1), (0, 0))
+        yield _case("negative_slope", every, (2**30, 1), (-1_717_986_918, -3))
+        yield _case("negative_slope_ties", every, (2**30, 0), (-(2**30), -2))
+        yield _case("absolute_value", every, (2**30, 1), (-(2**30), 1))
+        yield _case("negative_shift_wraps", (1, 65536), (2**31 - 1, 30), (-(2**31) + 1, 30))
         yield _case("odd_channels", (1, 3, 5, 7), (1_395_864_371, 1), (1_395_864_371, -1))
         yield _case("one_element", (1, 1, 1, 1), (2**30, 1), (2**30, -3))
 

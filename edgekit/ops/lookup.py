@@ -78,6 +78,7 @@ REF = Kernel(
 
 class LookupOperator(Operator):
     name = "lookup"
+    is_elementwise = True
     attributes = Lookup
     arithmetic = LookupArithmetic
     kernels = (REF,)

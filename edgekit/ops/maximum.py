@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.ir import Array
-from edgekit.ops._extremum import ExtremumOperator, extremum_kernel, int16_extremum_kernel
+from edgekit.ops._extremum import ExtremumOperator, extremum_kernels
 
 
 @dataclass(frozen=True)
@@ -16,17 +15,11 @@ class Maximum:
     """There is nothing to choose."""
 
 
-REF = extremum_kernel("maximum")
-S16 = int16_extremum_kernel(REF, "maximum")
-
-
 class MaximumOperator(ExtremumOperator):
     name = "maximum"
+    function = np.maximum
     attributes = Maximum
-    kernels = (REF, S16)
-
-    def choose(self, a: Array, b: Array) -> Array:
-        return np.maximum(a, b)
+    kernels = extremum_kernels("maximum")
 
 
 OPERATOR = MaximumOperator()

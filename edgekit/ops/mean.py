@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ import numpy as np
 
 from edgekit.arith import INT32_MAX, quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, input_rows
+from edgekit.layout import map_size
+from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.window import Axis, RowMap
 
 MAX_COUNT = {"int16": 2**16 - 1}
 """An int32 holds the sum of this many values minus their zero point; of other types 2^23 - 1."""
@@ -67,6 +71,30 @@ def fold_count(arithmetic: MeanArithmetic, count: int) -> tuple[int, int]:
     return (arithmetic.multiplier << bits) // count, arithmetic.shift - bits
 
 
+def keeps_rows(call: Call) -> bool:
+    """Whether every output row depends on the input row at its place alone."""
+    view, height = extents(call), map_size(call.inputs[0].shape)[0]
+    kept = (height, view.outer // height, view.inner)
+    return view.outer % height == 0 and map_size(call.output.shape) == kept
+
+
+def refuse_rows(call: Call) -> str | None:
+    """Why a mean or sum is not one row after the other, or None."""
+    return None if keeps_rows(call) else "its output rows need more than one input row"
+
+
+def refuse_parts(call: Call) -> str | None:
+    """Why a mean or sum cannot take its input part by part, or None."""
+    return None if extents(call).outer == 1 else "it does not reduce the height"
+
+
+def parts_members(call: Call, binding: Binding) -> dict[str, CValue]:
+    """The extents of one part of the input: the kernel is called ``outer`` times."""
+    rows, count = input_rows(call, binding), extents(call).count
+    assert count % rows == 0, f"{call.node}: {count} elements are not {rows} equal parts"
+    return {"outer": rows, "count": count // rows}
+
+
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
     arithmetic: MeanArithmetic = call.node.arithmetic
     view = extents(call)
@@ -95,14 +123,32 @@ REF = Kernel(
 )
 
 
-S16 = int16_twin(REF, "ek_mean_s16__ref", without=("input_zero_point", "output_zero_point"))
+REF_ROWS = dataclasses.replace(
+    REF,
+    symbol="ek_mean_s8__ref_rows",
+    kind="rows",
+    # The same loops, but this output may overtake the input: it is preferred where it serves.
+    instructions=lambda call: 0.99 * REF.instructions(call),
+    accepts=refuse_rows,
+    write_behind=BY_ROW,
+)
+REF_ACCUMULATING = accumulating_twin(
+    REF, state_bytes=4, accepts=refuse_parts, members=parts_members
+)
+
+_ZERO_POINTS = ("input_zero_point", "output_zero_point")
+S16 = int16_twin(REF, "ek_mean_s16__ref", without=_ZERO_POINTS)
+S16_ROWS = int16_twin(REF_ROWS, "ek_mean_s16__ref_rows", without=_ZERO_POINTS)
+S16_ACCUMULATING = accumulating_twin(
+    S16, state_bytes=4, accepts=refuse_parts, members=parts_members
+)
 
 
 class MeanOperator(Operator):
     name = "mean"
     attributes = Mean
     arithmetic = MeanArithmetic
-    kernels = (REF, S16)
+    kernels = (REF, REF_ROWS, REF_ACCUMULATING, S16, S16_ROWS, S16_ACCUMULATING)
 
     def output_shape(self, attributes: Mean, inputs: Sequence[Shape]) -> Shape:
         kept = 1 if attributes.keep_dims else 0
@@ -154,6 +200,9 @@ class MeanOperator(Operator):
         multiplier, shift = quantize_multiplier(source.scale / result.scale)
         return Quantized(MeanArithmetic(multiplier, shift, source.zero_point, result.zero_point))
 
+    def row_map(self, call: Call) -> RowMap | None:
+        return Axis(1) if keeps_rows(call) else None
+
     def cases(self) -> Iterator[Case]:
         yield from self._int8_cases()
         yield from int16_cases(self._int8_cases())
@@ -163,11 +212,13 @@ class MeanOperator(Operator):
         yield _case("keep_dims", (1, 4, 4, 8), Mean((1, 2), keep_dims=True))
         yield _case("height_only", (1, 6, 5, 3), Mean((1,), keep_dims=False))
         yield _case("width_only", (1, 6, 5, 3), Mean((2,), keep_dims=True))
+        yield _case("channels_of_every_pixel", (1, 4, 5, 7), Mean((3,), keep_dims=True))
         yield _case("rank_3", (1, 9, 7), Mean((1,), keep_dims=False))
         yield _case("one_pixel", (1, 1, 1, 5), Mean((1, 2), keep_dims=False))
         yield _case("one_channel", (1, 8, 8, 1), Mean((1, 2), keep_dims=False))
         saturating = MeanArithmetic(2**30 + 12345, 4, -11, 3)
         yield _case("saturates_both_ends", (1, 3, 3, 4), Mean((1, 2), False), saturating)
+        yield _case("saturates_in_every_row", (1, 3, 3, 4), Mean((2,), True), saturating)
         tiny = MeanArithmetic(2**30 + 1, -29, -11, 3)
         yield _case("fold_limited_by_the_shift", (1, 5, 5, 2), Mean((1, 2), False), tiny)
         yield _tie_case(2)

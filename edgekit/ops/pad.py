@@ -17,9 +17,9 @@ from edgekit.layout import map_size
 from edgekit.ops._elementwise import verify_operands, verify_output_range
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
-from edgekit.ops._moving import MAX_TABLE
+from edgekit.ops._moving import MAX_TABLE, row_table
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
-from edgekit.window import Axis, Window
+from edgekit.window import Axis, RowMap
 
 PadMode = Literal["constant", "reflect", "symmetric", "replicate", "circular"]
 NUMPY_MODES: Mapping[str, Any] = {
@@ -73,23 +73,22 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
     )
 
 
-def _pack_mirrored(call: Call, binding: Binding) -> CStruct:
+def _mirrored_places(call: Call) -> Iterator[Array]:
+    """The input row of every output row, then the same of columns and channels."""
     mode = NUMPY_MODES[call.node.attributes.mode]
     sizes = map_size(call.inputs[0].shape)
-    rows, columns, channels = (
-        np.pad(np.arange(size), amounts, mode=mode).astype(np.uint16)
-        for size, amounts in zip(sizes, _paddings(call), strict=True)
-    )
+    for size, amounts in zip(sizes, _paddings(call), strict=True):
+        yield np.pad(np.arange(size), amounts, mode=mode).astype(np.uint16)
+
+
+def _pack_mirrored(call: Call, binding: Binding) -> CStruct:
+    _, columns, channels = _mirrored_places(call)
     return CStruct(
         "ek_mirror_pad_s8",
         {
-            "rows": rows,
             "columns": columns,
             "channels": channels,
-            "input_width": sizes[1],
-            "input_channels": sizes[2],
-            "output_height": rows.size,
-            "output_width": columns.size,
+            "input_channels": map_size(call.inputs[0].shape)[2],
             "output_channels": channels.size,
         },
     )
@@ -113,11 +112,12 @@ REF = Kernel(
 MIRROR_REF = Kernel(
     symbol="ek_mirror_pad_s8__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_mirrored,
     accepts=lambda call: "it reads the map only" if _is_constant(call) else None,
     instructions=lambda call: 12.0 * call.output.elements,
-    stack_bytes=96,
+    write_behind=BY_ROW,
+    stack_bytes=72,
 )
 S16 = int16_twin(REF, "ek_pad_s16__ref")
 S16_MIRRORED = int16_twin(MIRROR_REF, "ek_mirror_pad_s16__ref")
@@ -165,12 +165,12 @@ class PadOperator(Operator):
     def output_quantization(self, call: Call) -> Quantization | None:
         return call.inputs[0].quantization
 
-    def window(self, call: Call) -> Window | None:
-        """One pixel and padding; mirrored rows are not at a fixed distance, so they have none."""
+    def row_map(self, call: Call) -> RowMap:
+        """A row of the input, or one of padding; mirrored rows are not at a fixed distance."""
         if not _is_constant(call):
-            return None
-        rows, columns, _ = _paddings(call)
-        return Window(Axis(1, 1, 1, *rows), Axis(1, 1, 1, *columns))
+            return row_table(next(_mirrored_places(call)))
+        (before, after), _, _ = _paddings(call)
+        return Axis(1, 1, 1, before, after)
 
     def cases(self) -> Iterator[Case]:
         yield from self._int8_cases()

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MAX_TABLE, verify_map
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.window import RowTable
 
 ONE = 1024
 """A whole pixel in the units of the integer positions."""
@@ -66,16 +67,13 @@ def _interpolate(x: Array, positions: Array, axis: int, one: float) -> Array:
 
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
     arithmetic: ResizeBilinearArithmetic = call.node.arithmetic
-    _, input_height, input_width, channels = call.inputs[0].shape
+    _, _, input_width, channels = call.inputs[0].shape
     return CStruct(
         "ek_resize_bilinear_s8",
         {
-            "rows": np.array(arithmetic.rows, np.int32),
+            "row_fractions": (np.array(arithmetic.rows) % ONE).astype(np.uint16),
             "columns": np.array(arithmetic.columns, np.int32),
-            "input_height": input_height,
             "input_width": input_width,
-            "output_height": call.output.shape[1],
-            "output_width": call.output.shape[2],
             "channels": channels,
         },
     )
@@ -84,12 +82,13 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
 REF = Kernel(
     symbol="ek_resize_bilinear_s8__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_ref,
     instructions=lambda call: 40.0 * call.output.elements,
-    stack_bytes=192,
+    write_behind=BY_ROW,
+    stack_bytes=96,
 )
-S16 = int16_twin(REF, "ek_resize_bilinear_s16__ref")
+S16 = int16_twin(REF, "ek_resize_bilinear_s16__ref", extra_stack_bytes=96)
 
 
 class ResizeBilinearOperator(Operator):
@@ -142,6 +141,16 @@ class ResizeBilinearOperator(Operator):
 
     def output_quantization(self, call: Call) -> Quantization | None:
         return call.inputs[0].quantization
+
+    def row_map(self, call: Call) -> RowTable | None:
+        """The rows above and below; at a whole position the lower one does not count.
+
+        A float node may lie between other rows than its integer twin: it has no map.
+        """
+        arithmetic: ResizeBilinearArithmetic | None = call.node.arithmetic
+        if arithmetic is None:
+            return None
+        return RowTable(tuple((row // ONE, -(-row // ONE)) for row in arithmetic.rows))
 
     def cases(self) -> Iterator[Case]:
         yield from self._int8_cases()

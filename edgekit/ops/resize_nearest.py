@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
-from edgekit.ops._moving import MAX_TABLE, MovingOperator, moving_case, verify_map
+from edgekit.ops._moving import MAX_TABLE, MovingOperator, moving_case, row_table, verify_map
 from edgekit.ops._operator import Case
+from edgekit.window import RowTable
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,11 @@ class ResizeNearest:
 
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
     attributes: ResizeNearest = call.node.attributes
-    _, _, input_width, channels = call.inputs[0].shape
     return CStruct(
         "ek_resize_nearest_s8",
         {
-            "rows": np.array(attributes.rows, np.uint16),
             "columns": np.array(attributes.columns, np.uint16),
-            "input_width": input_width,
-            "output_height": call.output.shape[1],
-            "output_width": call.output.shape[2],
-            "channels": channels,
+            "channels": call.output.shape[3],
         },
     )
 
@@ -47,10 +43,11 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
 REF = Kernel(
     symbol="ek_resize_nearest_s8__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_ref,
     instructions=lambda call: 5.0 * call.output.elements,
-    stack_bytes=96,
+    write_behind=BY_ROW,
+    stack_bytes=64,
 )
 S16 = int16_twin(REF, "ek_resize_nearest_s16__ref")
 
@@ -79,6 +76,9 @@ class ResizeNearestOperator(MovingOperator):
         attributes: ResizeNearest = call.node.attributes
         return x[:, list(attributes.rows)][:, :, list(attributes.columns)]
 
+    def row_map(self, call: Call) -> RowTable:
+        return row_table(call.node.attributes.rows)
+
     def cases(self) -> Iterator[Case]:
         yield from self._int8_cases()
         yield from int16_cases(self._int8_cases())
@@ -95,6 +95,7 @@ class ResizeNearestOperator(MovingOperator):
         yield case("twice", (3, 4, 5), [0, 0, 1, 1, 2, 2], [0, 1, 2, 3])
         yield case("both_axes_odd_channels", (2, 3, 3), [0, 0, 1, 1, 1], [0, 1, 1, 2, 2])
         yield case("smaller", (7, 6, 4), [0, 3, 6], [1, 4])
+        yield case("out_of_order", (3, 3, 2), [2, 0, 1, 0], [2, 0, 1])
         yield case("one_pixel_repeated", (1, 1, 7), [0] * 4, [0] * 3)
         yield case("one_pixel_taken", (5, 5, 1), [2], [4])
         yield case("last_row_and_column", (3, 3, 2), [2, 2, 2], [2, 2])

@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import MAX_RANK, verify_one_type, verify_rank
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
-from edgekit.ops._moving import MovingArithmetic, MovingOperator
+from edgekit.ops._moving import MovingArithmetic, MovingOperator, row_table
 from edgekit.ops._operator import Case, Operator, case_graph
-from edgekit.window import Axis, Window
+from edgekit.window import Axis, RowMap
 
 
 @dataclass(frozen=True)
@@ -39,19 +38,22 @@ def axis_slice(shape: Shape, axis: int, begin: int, size: int, stride: int = 1) 
     )
 
 
+def _axes(attributes: Slice) -> tuple[tuple[int, int, int], ...]:
+    """(begin, size, stride) of rows, columns and channels."""
+    found = tuple(zip(attributes.begin, attributes.size, attributes.strides, strict=True))
+    return (((0, 1, 1),) * MAX_RANK + found)[-3:]
+
+
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
-    attributes: Slice = call.node.attributes
-    shape = call.inputs[0].shape
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    missing = MAX_RANK - len(shape)
-    steps = [stride * step for stride, step in zip(strides, attributes.strides, strict=True)]
-    first = sum(stride * begin for stride, begin in zip(strides, attributes.begin, strict=True))
+    _, columns, channels = _axes(call.node.attributes)
+    depth = map_size(call.inputs[0].shape)[2]
     return CStruct(
         "ek_slice_s8",
         {
-            "first": first,
-            "sizes": np.array((1,) * missing + attributes.size, np.int32),
-            "strides": np.array([0] * missing + steps, np.int32),
+            "first": columns[0] * depth + channels[0],
+            "column_stride": columns[2] * depth,
+            "channel_stride": channels[2],
+            "channels": channels[1],
         },
     )
 
@@ -59,10 +61,11 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
 REF = Kernel(
     symbol="ek_slice_s8__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_ref,
     instructions=lambda call: 8.0 * call.output.elements,
-    stack_bytes=96,
+    write_behind=BY_ROW,
+    stack_bytes=72,
 )
 S16 = int16_twin(REF, "ek_slice_s16__ref")
 
@@ -98,23 +101,12 @@ class SliceOperator(MovingOperator):
             x = x.take(range(begin, begin + size * stride, stride), axis=axis)
         return np.ascontiguousarray(x)
 
-    def window(self, call: Call) -> Window | None:
-        """Rows and columns from 0 to the end come in order; a crop has no window without padding."""
-        attributes: Slice = call.node.attributes
-        height, width, _ = map_size(call.inputs[0].shape)
-        missing = MAX_RANK - len(call.inputs[0].shape)
-        axes = []
-        for axis, extent in ((1, height), (2, width)):
-            begin, size, stride = (0, 1, 1)
-            if axis >= missing:
-                begin, size, stride = (
-                    values[axis - missing]
-                    for values in (attributes.begin, attributes.size, attributes.strides)
-                )
-            if begin != 0 or stride < 1 or size != -(-extent // stride):
-                return None
-            axes.append(Axis(1, stride))
-        return Window(axes[0], axes[1])
+    def row_map(self, call: Call) -> RowMap:
+        """Every n-th row from the first one on is a window, any other run of rows a table."""
+        begin, size, stride = _axes(call.node.attributes)[0]
+        if begin == 0 and stride > 0:
+            return Axis(1, stride)
+        return row_table(begin + i * stride for i in range(size))
 
     def cases(self) -> Iterator[Case]:
         yield from self._int8_cases()
@@ -133,6 +125,8 @@ class SliceOperator(MovingOperator):
         )
         yield _case("everything", (1, 3, 4, 5), Slice((0, 0, 0, 0), (1, 3, 4, 5), (1, 1, 1, 1)))
         yield _case("one_element", (1, 3, 4, 5), Slice((0, 2, 3, 4), (1, 1, 1, 1), (1, 1, 1, 1)))
+        yield _case("first_rows", (1, 7, 3, 2), axis_slice((1, 7, 3, 2), 1, 0, 2, 2))
+        yield _case("rank_3_rows", (6, 3, 4), Slice((4, 0, 0), (2, 3, 4), (-2, 1, 1)))
         yield _case("rank_3", (1, 6, 4), Slice((0, 1, 0), (1, 3, 4), (1, 2, 1)))
         yield _case("vector", (1, 10), axis_slice((1, 10), 1, 9, 4, -3))
         yield _case("rank_1", (10,), Slice((3,), (4,), (2,)))

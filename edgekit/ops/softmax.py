@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.arith import INT32_MAX, quantize_multiplier, rounding_divide_by_power_of_two
 from edgekit.arith import saturating_rounding_doubling_high_multiply as multiply
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._softmax_fixed_point import exp_on_negative_values, one_over_one_plus
@@ -23,6 +23,7 @@ from edgekit.ops._softmax_int16 import (
     reciprocal_table,
     verify_int16,
 )
+from edgekit.window import Axis, RowMap
 
 OUTPUT_QUANTIZATION = Quantization(1.0 / 256.0, -128)
 SUM_LIMIT = 512 << 19
@@ -75,12 +76,10 @@ def _quotients(x: Array, arithmetic: SoftmaxArithmetic) -> Array:
 
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
     arithmetic: SoftmaxArithmetic = call.node.arithmetic
-    depth = call.inputs[0].shape[-1]
     return CStruct(
         "ek_softmax_s8",
         {
-            "rows": call.inputs[0].elements // depth,
-            "depth": depth,
+            "depth": call.inputs[0].shape[-1],
             "multiplier": arithmetic.multiplier,
             "shift": arithmetic.shift,
             "diff_min": arithmetic.diff_min,
@@ -91,23 +90,22 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
 REF = Kernel(
     symbol="ek_softmax_s8__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_ref,
     instructions=lambda call: 300.0 * call.output.elements,
+    write_behind=BY_ROW,
     stack_bytes=256,
 )
 
 
 def _pack_int16(call: Call, binding: Binding) -> CStruct:
     arithmetic: SoftmaxArithmetic = call.node.arithmetic
-    depth = call.inputs[0].shape[-1]
     return CStruct(
         "ek_softmax_s16",
         {
             "exponentials": exponential_table(),
             "reciprocals": reciprocal_table(),
-            "rows": call.inputs[0].elements // depth,
-            "depth": depth,
+            "depth": call.inputs[0].shape[-1],
             "multiplier": arithmetic.multiplier,
             "shift": arithmetic.shift,
         },
@@ -117,9 +115,10 @@ def _pack_int16(call: Call, binding: Binding) -> CStruct:
 S16 = Kernel(
     symbol="ek_softmax_s16__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_int16,
     instructions=lambda call: 100.0 * call.output.elements,
+    write_behind=BY_ROW,
     stack_bytes=192,
 )
 
@@ -174,6 +173,9 @@ class SoftmaxOperator(Operator):
 
     def output_quantization(self, call: Call) -> Quantization | None:
         return OUTPUT_QUANTIZATION
+
+    def row_map(self, call: Call) -> RowMap:
+        return Axis(1)
 
     def cases(self) -> Iterator[Case]:
         yield _case("ten_classes", (1, 10), 0.1)

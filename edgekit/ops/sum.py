@@ -8,6 +8,7 @@ step where the real value lies near a half.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,12 @@ import numpy as np
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.ops import mean
+from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._elementwise import verify_output_range, verify_rank, verify_scale
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
-from edgekit.ops.mean import extents
+from edgekit.ops.mean import extents, keeps_rows, parts_members, refuse_parts
+from edgekit.window import Axis, RowMap
 
 MAX_COUNT = 2**23 - 1
 """An int32 holds the sum of this many int8 values minus their zero point."""
@@ -69,12 +73,17 @@ REF = Kernel(
 )
 """A mean whose factor does not contain 1 / count."""
 
+REF_ROWS = dataclasses.replace(mean.REF_ROWS, pack=_pack_ref)
+REF_ACCUMULATING = accumulating_twin(
+    REF, state_bytes=4, accepts=refuse_parts, members=parts_members
+)
+
 
 class SumOperator(Operator):
     name = "sum"
     attributes = Sum
     arithmetic = SumArithmetic
-    kernels = (REF,)
+    kernels = (REF, REF_ROWS, REF_ACCUMULATING)
 
     def output_shape(self, attributes: Sum, inputs: Sequence[Shape]) -> Shape:
         sizes = [1 if i in attributes.axes else size for i, size in enumerate(inputs[0])]
@@ -126,16 +135,22 @@ class SumOperator(Operator):
         multiplier, shift = quantize_multiplier(source.scale / result.scale)
         return Quantized(SumArithmetic(multiplier, shift, source.zero_point, result.zero_point))
 
+    def row_map(self, call: Call) -> RowMap | None:
+        return Axis(1) if keeps_rows(call) else None
+
     def cases(self) -> Iterator[Case]:
         yield _case("height_and_width", (1, 5, 7, 6), Sum((1, 2)))
         yield _case("keep_dims", (1, 4, 4, 8), Sum((1, 2), keep_dims=True))
         yield _case("height_only", (1, 6, 5, 3), Sum((1,)))
+        yield _case("width_only", (1, 6, 5, 3), Sum((2,), keep_dims=True))
+        yield _case("channels_of_every_pixel", (1, 4, 5, 7), Sum((3,), keep_dims=True))
         yield _case("channels", (1, 6, 5, 3), Sum((3,)))
         yield _case("everything", (1, 6, 5, 3), Sum((1, 2, 3)))
         yield _case("rank_3", (1, 9, 7), Sum((1,)))
         yield _case("one_element", (1, 1, 1, 1), Sum((1, 2)))
         saturating = SumArithmetic(2**30 + 12345, 4, -11, 3)
         yield _case("saturates_both_ends", (1, 3, 3, 4), Sum((1, 2)), saturating)
+        yield _case("saturates_in_every_row", (1, 3, 3, 4), Sum((2,), True), saturating)
         vanishing = SumArithmetic(0, 0, -11, 3)
         yield _case("scale_vanishes", (1, 5, 5, 2), Sum((1, 2)), vanishing)
         halves = SumArithmetic(2**30, -1, 0, 0)  # a quarter

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.layout import map_size
-from edgekit.ops._elementwise import verify_rank
-from edgekit.ops._moving import MovingArithmetic, MovingOperator
+from edgekit.ops._elementwise import verify_one_type, verify_rank
+from edgekit.ops._int16 import int16_twin
+from edgekit.ops._int16_cases import int16_cases
+from edgekit.ops._moving import MovingArithmetic, MovingOperator, row_table
 from edgekit.ops._operator import Case, Operator, case_graph
-from edgekit.window import Axis, Window
+from edgekit.window import Axis, RowMap
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,13 @@ class Tile:
 
 
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
-    height, width, channels = map_size(call.inputs[0].shape)
-    output_height, output_width, output_channels = map_size(call.output.shape)
+    _, width, channels = map_size(call.inputs[0].shape)
     return CStruct(
         "ek_tile_s8",
         {
-            "height": height,
             "width": width,
             "channels": channels,
-            "output_height": output_height,
-            "output_width": output_width,
-            "output_channels": output_channels,
+            "output_channels": map_size(call.output.shape)[2],
         },
     )
 
@@ -43,17 +41,19 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
 REF = Kernel(
     symbol="ek_tile_s8__ref",
     isa="ref",
-    kind="map",
+    kind="rows",
     pack=_pack_ref,
     instructions=lambda call: 12.0 * call.output.elements,
+    write_behind=BY_ROW,
     stack_bytes=96,
 )
+S16 = int16_twin(REF, "ek_tile_s16__ref")
 
 
 class TileOperator(MovingOperator):
     name = "tile"
     attributes = Tile
-    kernels = (REF,)
+    kernels = (REF, S16)
 
     def output_shape(self, attributes: Tile, inputs: Sequence[Shape]) -> Shape:
         return tuple(s * m for s, m in zip(inputs[0], attributes.multiples, strict=True))
@@ -64,21 +64,24 @@ class TileOperator(MovingOperator):
             raise call.fail("it needs one input that is not a constant")
         if len(multiples) != len(call.inputs[0].shape) or any(count < 1 for count in multiples):
             raise call.fail(f"multiples {multiples} do not fit shape {call.inputs[0].shape}")
-        expected = "float32" if call.node.arithmetic is None else "int8"
+        verify_one_type(call)
         for tensor in (call.inputs[0], call.output):
             verify_rank(call, tensor)
-            if tensor.dtype != expected:
-                raise call.fail(f"tensor '{tensor.name}' is {tensor.dtype}; it must be {expected}")
 
     def moved(self, call: Call, x: Array) -> Array:
         return np.tile(x, call.node.attributes.multiples)
 
-    def window(self, call: Call) -> Window | None:
-        if map_size(call.inputs[0].shape)[:2] != map_size(call.output.shape)[:2]:
-            return None
-        return Window(Axis(1), Axis(1))
+    def row_map(self, call: Call) -> RowMap:
+        height, output_height = (map_size(t.shape)[0] for t in (call.inputs[0], call.output))
+        if height == output_height:
+            return Axis(1)
+        return row_table(y % height for y in range(output_height))
 
     def cases(self) -> Iterator[Case]:
+        yield from self._int8_cases()
+        yield from int16_cases(self._int8_cases())
+
+    def _int8_cases(self) -> Iterator[Case]:
         yield _case("rows", (1, 2, 3, 5), (1, 3, 1, 1))
         yield _case("columns", (1, 2, 3, 5), (1, 1, 2, 1))
         yield _case("channels", (1, 2, 3, 5), (1, 1, 1, 4))

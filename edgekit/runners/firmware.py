@@ -17,6 +17,7 @@ from edgekit.build.cross import STACK_BYTES, compile_objects, link_firmware
 from edgekit.build.model import compile_model, model_include_directories
 from edgekit.errors import BadInputError, EdgekitError
 from edgekit.manifest import Manifest, TensorEntry
+from edgekit.runners.firmware_calls import entry_symbol, firmware_model_header
 from edgekit.target import Target
 
 Array = npt.NDArray[np.generic]
@@ -33,9 +34,8 @@ _HARNESS_FILES = (
     "timed_call.S",
 )
 _HARNESS_SOURCES = ("cortex_m_startup.c", "firmware_main.c", "timed_call.S")
+_HARNESS_FLAGS = ("-Werror=incompatible-pointer-types",)
 _MODEL_HEADER = "firmware_model.h"
-_TENSOR_ALIGN_BYTES = 16
-_GUARD_BYTES = 16
 _RECORD = struct.Struct("<iIII")
 
 
@@ -85,7 +85,7 @@ def build_firmware(
         [harness / name for name in _HARNESS_SOURCES],
         include_directories=[harness, *model_include_directories(directory, manifest)],
         build_directory=harness,
-        extra_flags=(f"-DEK_ENTRY={manifest.name}_run", "-Werror=incompatible-pointer-types"),
+        extra_flags=(f"-DEK_ENTRY={entry_symbol(manifest)}", *_HARNESS_FLAGS),
     )
     return link_firmware(
         target, [*harness_objects, *model_objects], build_directory=build_directory
@@ -100,41 +100,6 @@ def write_harness(build_directory: Path) -> Path:
     for name in _HARNESS_FILES:
         (harness / name).write_text((package / name).read_text("utf-8"), "utf-8")
     return harness
-
-
-def firmware_model_header(manifest: Manifest) -> str:
-    """firmware_model.h: where the tensors lie in their blocks, and how the model is called."""
-    name = manifest.name
-    input_offsets, input_block_bytes = _block_layout(manifest.inputs)
-    output_offsets, output_block_bytes = _block_layout(manifest.outputs)
-    single = len(manifest.inputs) == 1 and len(manifest.outputs) == 1
-    invoke = _invoke_single if single else _invoke_struct
-    return f"""/* SPDX-License-Identifier: Apache-2.0 */
-#include "{name}.h"
-
-#include <stddef.h>
-#include <stdint.h>
-
-#define EK_ARENA_BYTES ((size_t){name.upper()}_ARENA_BYTES)
-#define EK_ARENA_ALIGN {name.upper()}_ARENA_ALIGN
-#define EK_INPUT_COUNT {len(manifest.inputs)}u
-#define EK_INPUT_BLOCK_BYTES {input_block_bytes}u
-#define EK_OUTPUT_COUNT {len(manifest.outputs)}u
-#define EK_OUTPUT_BLOCK_BYTES {output_block_bytes}u
-
-typedef struct {{
-  size_t offset;
-  size_t bytes;
-}} ek_span;
-
-static const ek_span ek_inputs[] = {{{_spans(manifest.inputs, input_offsets)}}};
-static const ek_span ek_outputs[] = {{{_spans(manifest.outputs, output_offsets)}}};
-
-int32_t ek_timed_call(const void *input, const void *output, void *arena);
-
-static int32_t ek_invoke(uint8_t *input, uint8_t *output, void *arena) {{
-{invoke(manifest, input_offsets, output_offsets)}}}
-"""
 
 
 def write_samples(
@@ -194,55 +159,3 @@ def _tensor_bytes(entry: TensorEntry, array: Array, sample: int) -> bytes:
 
 def _numpy_dtype(entry: TensorEntry) -> np.dtype[np.generic]:
     return np.dtype(entry.dtype).newbyteorder("<")
-
-
-def _block_layout(entries: Sequence[TensorEntry]) -> tuple[tuple[int, ...], int]:
-    offsets = []
-    end = 0
-    for entry in entries:
-        start = end + _GUARD_BYTES
-        offset = -(-start // _TENSOR_ALIGN_BYTES) * _TENSOR_ALIGN_BYTES
-        offsets.append(offset)
-        end = offset + entry.bytes
-    return tuple(offsets), end + _GUARD_BYTES
-
-
-def _spans(entries: Sequence[TensorEntry], offsets: Sequence[int]) -> str:
-    pairs = zip(offsets, entries, strict=True)
-    return ", ".join(f"{{{offset}u, {entry.bytes}u}}" for offset, entry in pairs)
-
-
-def _invoke_single(
-    manifest: Manifest, input_offsets: Sequence[int], output_offsets: Sequence[int]
-) -> str:
-    name = manifest.name
-    input_type = f"const {manifest.inputs[0].dtype}_t *"
-    output_type = f"{manifest.outputs[0].dtype}_t *"
-    return f"""  ek_status (*const entry)({input_type}, {output_type}, void *) = {name}_run;
-  (void)entry;
-  return ek_timed_call(input + {input_offsets[0]}, output + {output_offsets[0]}, arena);
-"""
-
-
-def _invoke_struct(
-    manifest: Manifest, input_offsets: Sequence[int], output_offsets: Sequence[int]
-) -> str:
-    name = manifest.name
-    inputs = _members(manifest.inputs, input_offsets, block="input", qualifier="const ")
-    outputs = _members(manifest.outputs, output_offsets, block="output", qualifier="")
-    return f"""  ek_status (*const entry)(const {name}_inputs *, const {name}_outputs *, void *) =
-      {name}_run;
-  const {name}_inputs inputs = {{{inputs}}};
-  const {name}_outputs outputs = {{{outputs}}};
-  (void)entry;
-  return ek_timed_call(&inputs, &outputs, arena);
-"""
-
-
-def _members(
-    entries: Sequence[TensorEntry], offsets: Sequence[int], *, block: str, qualifier: str
-) -> str:
-    return ", ".join(
-        f".{entry.name} = ({qualifier}{entry.dtype}_t *)({block} + {offset})"
-        for entry, offset in zip(entries, offsets, strict=True)
-    )

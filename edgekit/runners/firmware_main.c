@@ -4,7 +4,8 @@
  * Reads input.bin, writes output.bin (semihosting, little endian 32-bit words). input.bin: number
  * of samples, number of paints (1 or 2), two paint bytes as words, then the input tensors of every
  * sample. output.bin, per sample and paint: status, violations, touched arena bytes, used stack
- * bytes, then the output tensors. firmware_model.h is generated and describes the model. */
+ * bytes, then the output tensors. firmware_model.h is generated and describes the model; what its
+ * input mode leaves to the caller changes from run to run (variant 0 and 1). */
 #include "firmware_model.h"
 #include "semihosting.h"
 
@@ -85,7 +86,7 @@ static uint32_t touched_bytes(const uint8_t *arena, size_t bytes, uint8_t paint)
   return (uint32_t)bytes;
 }
 
-static run_record run_once(uint8_t paint) {
+static run_record run_once(uint8_t paint, uint32_t variant) {
   uint8_t *arena = guarded_arena + ARENA_GUARD;
   const uint8_t output_paint = (uint8_t)~paint;
   fill(guarded_arena, sizeof guarded_arena, GUARD_BYTE);
@@ -93,7 +94,7 @@ static run_record run_once(uint8_t paint) {
   fill(output_block, sizeof output_block, output_paint);
   const uint32_t input_hash = hash(input_block, sizeof input_block);
   run_record record = {0, 0, 0, 0};
-  record.status = ek_invoke(input_block, output_block, arena);
+  record.status = ek_invoke(input_block, output_block, arena, variant);
   record.stack_used_bytes = used_stack_bytes();
   if (*(volatile uint32_t *)&ek_stack_bottom != STACK_PAINT)
     record.violations |= VIOLATION_STACK;
@@ -132,7 +133,7 @@ int main(void) {
     for (size_t i = 0; i < EK_INPUT_COUNT; i++)
       read_or_exit(input, input_block + ek_inputs[i].offset, ek_inputs[i].bytes);
     for (uint32_t paint = 0; paint < header[1]; paint++) {
-      const run_record record = run_once((uint8_t)header[2 + paint]);
+      const run_record record = run_once((uint8_t)header[2 + paint], (sample + paint) & 1u);
       write_or_exit(output, &record, sizeof record);
       for (size_t i = 0; i < EK_OUTPUT_COUNT; i++)
         write_or_exit(output, output_block + ek_outputs[i].offset, ek_outputs[i].bytes);

@@ -15,14 +15,15 @@ import numpy as np
 from edgekit.build.host import build_shared_library
 from edgekit.errors import BadInputError, ValidationError
 from edgekit.ir import Array
-from edgekit.layout import Layout
-from edgekit.manifest import BufferEntry, LayerEntry, Manifest, load_manifest
+from edgekit.manifest import Manifest, load_manifest
+from edgekit.runners.host_calls import HostCaller, HostMemory, declarations
+from edgekit.runners.layer_trace import FiredRows, fired_rows, output_of
 
 PAINT_BYTES = (0xA5, 0x5A)
 _GUARD_BYTES = 64
 
-LayerCallback = Callable[[int, LayerEntry, Array], None]
-"""Called with sample number, layer and the bytes of its output, when the layer is done."""
+RowsCallback = Callable[[int, FiredRows], None]
+"""Called with the sample number and what a layer has just completed."""
 
 
 @dataclass(frozen=True)
@@ -42,31 +43,34 @@ def run_host(
     samples: Sequence[Sequence[Array]],
     *,
     paint: bool = False,
-    on_layer: LayerCallback | None = None,
+    on_rows: RowsCallback | None = None,
 ) -> HostRun:
     """Run the model in ``directory`` on every sample.
 
     ``samples[sample][input]`` are in the order of the manifest's inputs. With ``paint`` every
-    sample runs on two differently filled arenas, which must give equal results.
+    sample runs on two differently filled arenas, which must give equal results. What an input mode
+    leaves to the caller (how many rows to push at once, where an input lies that is overwritten)
+    differs from run to run, and is the same for the same samples.
 
     Raises:
         BadInputError: a sample does not match the inputs.
-        ValidationError: the model wrote outside its arena, or its result depends on the paint.
+        ValidationError: the model wrote outside its arena, changed its input or refused it, or its
+            result depends on the paint.
         MissingProgramError, ProgramFailedError: from the compiler.
     """
     manifest = load_manifest(directory)
     for sample in samples:
         _check_sample(manifest, sample)
     with tempfile.TemporaryDirectory(prefix="edgekit-host-") as folder:
-        model = _HostModel(directory, manifest, Path(folder), traced=on_layer is not None)
+        model = _HostModel(directory, manifest, Path(folder), traced=on_rows is not None)
         paints = PAINT_BYTES if paint else PAINT_BYTES[:1]
         outputs, touched = [], 0
         for number, sample in enumerate(samples):
-            runs = [model.run(sample, fill, number, on_layer) for fill in paints]
+            runs = [model.run(sample, fill, number, on_rows) for fill in paints]
             for other, _ in runs[1:]:
                 if not all(np.array_equal(a, b) for a, b in zip(runs[0][0], other, strict=True)):
                     raise ValidationError(
-                        f"{manifest.name}_run, sample {number}: the result depends on what the "
+                        f"{manifest.name}, sample {number}: the result depends on what the "
                         "arena held before; report this as a bug"
                     )
             outputs.append(runs[0][0])
@@ -101,71 +105,78 @@ class _HostModel:
                 extra_flags=["-include", str(header)] if traced else [],
             )
         self._ffi: Any = cffi.FFI()
-        trace = "extern void (*ek_host_trace)(int);" if traced else ""
-        self._ffi.cdef(f"int {manifest.name}_run(const void *, const void *, void *);{trace}")
+        trace = "extern void (*ek_host_trace)(int, int);" if traced else ""
+        self._ffi.cdef(declarations(manifest) + trace)
         self._library: Any = self._ffi.dlopen(str(library))
-        self._arena = _aligned_bytes(manifest.arena_bytes + 2 * _GUARD_BYTES)
+        self._caller = HostCaller(self._ffi, self._library, manifest)
+        self._guarded = _aligned_bytes(manifest.arena_bytes + 2 * _GUARD_BYTES)
+        self._arena = self._guarded[_GUARD_BYTES : _GUARD_BYTES + manifest.arena_bytes]
 
     def run(
-        self, sample: Sequence[Array], fill: int, number: int, on_layer: LayerCallback | None
+        self, sample: Sequence[Array], fill: int, number: int, on_rows: RowsCallback | None
     ) -> tuple[tuple[Array, ...], int]:
         """The outputs of one sample, and the highest arena byte that changed plus one."""
-        self._arena[:] = fill
-        inputs = [np.ascontiguousarray(array) for array in sample]
-        outputs = [np.full(e.shape, -1, e.dtype) for e in self._manifest.outputs]
-        callback = self._trace(number, outputs, on_layer)
-        status = self._call(inputs, outputs)
+        self._guarded[:] = fill
+        memory = HostMemory(
+            inputs=tuple(np.array(array, order="C") for array in sample),
+            outputs=tuple(np.full(e.shape, -1, e.dtype) for e in self._manifest.outputs),
+            arena=self._arena,
+        )
+        errors: list[BaseException] = []
+        callback = self._trace(number, memory, on_rows, errors)
+        self._caller.run(memory, np.random.default_rng([number, fill]))
         del callback
-        if status != 0:
-            raise ValidationError(f"{self._manifest.name}_run: returned status {status}")
-        size = self._manifest.arena_bytes
-        guards = np.concatenate([self._arena[:_GUARD_BYTES], self._arena[_GUARD_BYTES + size :]])
-        if (guards != fill).any():
+        if errors:
+            raise errors[0]
+        self._check_memory(sample, memory, fill, number)
+        changed = np.flatnonzero(self._arena != fill)
+        return memory.outputs, int(changed[-1]) + 1 if changed.size else 0
+
+    def _check_memory(
+        self, sample: Sequence[Array], memory: HostMemory, fill: int, number: int
+    ) -> None:
+        size = self._arena.size
+        guards = (self._guarded[:_GUARD_BYTES], self._guarded[_GUARD_BYTES + size :])
+        if any((guard != fill).any() for guard in guards):
             raise ValidationError(
-                f"{self._manifest.name}_run, sample {number}: it wrote outside its arena; "
+                f"{self._manifest.name}, sample {number}: it wrote outside its arena; "
                 "report this as a bug"
             )
-        changed = np.flatnonzero(self._arena[_GUARD_BYTES : _GUARD_BYTES + size] != fill)
-        return tuple(outputs), int(changed[-1]) + 1 if changed.size else 0
-
-    def _call(self, inputs: list[Array], outputs: list[Array]) -> int:
-        function = getattr(self._library, f"{self._manifest.name}_run")
-        arena = self._ffi.cast("void *", self._arena.ctypes.data + _GUARD_BYTES)
-        pointers = [
-            self._ffi.new("void *[]", [self._ffi.cast("void *", a.ctypes.data) for a in arrays])
-            for arrays in (inputs, outputs)
-        ]
-        if len(inputs) == 1 and len(outputs) == 1:
-            return int(function(pointers[0][0], pointers[1][0], arena))
-        # A struct of pointers has the layout of an array of pointers.
-        return int(function(pointers[0], pointers[1], arena))
+        for ours, given in zip(memory.inputs, sample, strict=True):
+            if not np.array_equal(ours, given):
+                raise ValidationError(
+                    f"{self._manifest.name}, sample {number}: it changed its input; "
+                    "report this as a bug"
+                )
 
     def _trace(
-        self, number: int, outputs: list[Array], on_layer: LayerCallback | None
+        self,
+        number: int,
+        memory: HostMemory,
+        on_rows: RowsCallback | None,
+        errors: list[BaseException],
     ) -> object | None:
-        """Install the hook that reports a layer when the next one begins."""
-        if on_layer is None:
+        """Install the hook that reports what each firing of a layer completed.
+
+        An exception cannot pass through C: it goes to ``errors``.
+        """
+        if on_rows is None:
             return None
-        layers = self._manifest.layers
-        pending: list[int] = []
+        outputs = [array.ravel().view(np.uint8) for array in memory.outputs]
 
-        def begin(index: int) -> None:
-            if pending:
-                layer = layers[pending.pop()]
-                on_layer(number, layer, self._memory_of(layer, outputs))
-            if index >= 0:
-                pending.append(index)
+        def fired(index: int, row: int) -> None:
+            layer = self._manifest.layers[index]
+            entry = output_of(layer)
+            place = outputs[entry.index] if entry.place == "model_output" else self._arena
+            rows = fired_rows(layer, row, place)
+            if rows is not None:
+                on_rows(number, rows)
 
-        callback = self._ffi.callback("void(int)", begin)
+        callback = self._ffi.callback(
+            "void(int, int)", fired, onerror=lambda kind, value, traceback: errors.append(value)
+        )
         self._library.ek_host_trace = callback
         return callback  # type: ignore[no-any-return]
-
-    def _memory_of(self, layer: LayerEntry, outputs: list[Array]) -> Array:
-        entry = next(buffer for buffer in layer.buffers if buffer.role == "output")
-        if entry.place == "model_output":
-            return outputs[entry.index].ravel().copy()
-        start = _GUARD_BYTES + entry.offset
-        return self._arena[start : start + entry.bytes].view(np.int8).copy()
 
 
 def _aligned_bytes(size: int) -> Array:
@@ -173,16 +184,3 @@ def _aligned_bytes(size: int) -> Array:
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size]
-
-
-def unpack_buffer(entry: BufferEntry, memory: Array, like: Array) -> Array:
-    """The array of the shape and type of ``like`` in the bytes of a layer's output buffer."""
-    shape = like.shape
-    kind, *fields = entry.layout.split(":")
-    if kind == "nhwc":
-        return memory.view(like.dtype).reshape(shape)
-    pad_left, channel_stride = (int(field) for field in fields)
-    layout = Layout("row_planar", pad_left, channel_stride)
-    _, height, width, channels = shape
-    rows = memory.reshape(height, -1)
-    return layout.from_memory(rows, width=width, channels=channels).reshape(shape)

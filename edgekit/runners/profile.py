@@ -57,9 +57,10 @@ class FunctionProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """One ``<name>_run``, its call included; the layers (the last one is "glue") sum to it.
+    """One inference, its call included; the layers (the last one is "glue") sum to it.
 
-    Instructions are exact; cycles are a model of an in-order core without wait states.
+    It is one ``<name>_run``, or begin, a push of each row by itself and finish. Instructions are
+    exact; cycles are a model of an in-order core without wait states.
     """
 
     core: str

@@ -45,7 +45,7 @@ class QemuRun:
     ``outputs[sample][output]`` has the type and shape that the manifest states.
     ``arena_touched_bytes`` is the highest arena byte that changed, plus one; a byte that was
     written with the paint value counts as unchanged, so one paint may miss it and two cannot.
-    ``stack_used_bytes`` is the deepest stack below the caller of ``<name>_run``.
+    ``stack_used_bytes`` is the deepest stack below the caller of the model.
     """
 
     outputs: tuple[tuple[Array, ...], ...]
@@ -115,7 +115,7 @@ def emulate(
 def check_records(manifest: Manifest, records: Sequence[RunRecord], *, paint_count: int) -> None:
     """Raise ValidationError where a run broke the rules of the generated C."""
     for number, record in enumerate(records):
-        node = f"{manifest.name}_run, sample {number // paint_count}"
+        node = f"{manifest.name}, sample {number // paint_count}"
         if record.status != 0:
             raise ValidationError(f"{node}: returned status {record.status}; check its arguments")
         for bit, fact in VIOLATIONS.items():

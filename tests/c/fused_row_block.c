@@ -54,7 +54,7 @@ static int8_t *residual_row(const row_block *block, const block_memory *memory, 
 
 static void run(const row_block *block, const block_memory *memory, const block_step *step,
                 const void *const *rows, int8_t *output) {
-  const ek_region region = {0, 0, block->width, 0, 0};
+  const ek_region region = {0, 0, block->width, 0, step->channels};
   step->kernel(step->layer, rows, output, &region, memory->scratch);
 }
 

@@ -8,6 +8,7 @@
 typedef struct {
   ek_rows_kernel kernel;
   const void *layer;
+  int32_t channels; /* of the output */
 } block_step;
 
 typedef struct {

@@ -8,7 +8,12 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from edgekit.inputs import dequantize_array
+from edgekit.interpret import interpret
 from edgekit.manifest import load_manifest
+from edgekit.reference import Reference
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft")
@@ -53,3 +58,22 @@ def symbols(nm_tool: str, objects: Sequence[Path], *, kind: str) -> set[str]:
     flag = {"undefined": "--undefined-only", "defined": "--defined-only"}[kind]
     output = run([nm_tool, "--extern-only", "--format=posix", flag, *objects])
     return {line.split()[0] for line in output.splitlines() if line and not line.endswith(":")}
+
+
+def check_no_state(sizes: dict[str, int]) -> None:
+    """Code, but no variables that live from call to call."""
+    assert any(name.startswith(".text") for name in sizes)
+    state = (".data", ".bss", ".tdata", ".tbss", "COMMON", ".init_array", ".ctors")
+    assert not {name: size for name, size in sizes.items() if name.startswith(state) and size}
+
+
+def check_example(output: str, folder: Path) -> None:
+    """What the example prints is the reference's first output for zeros."""
+    manifest, graph = load_manifest(folder), Reference(folder).graph
+    zeros = tuple(np.zeros(entry.shape, entry.dtype) for entry in manifest.inputs)
+    first = interpret(graph, zeros, outputs_only=True)[graph.outputs[0].tensor]
+    real = dequantize_array(first.ravel(), manifest.outputs[0])
+    printed = [line.split(": ") for line in output.splitlines()]
+    assert [int(index) for index, _ in printed] == list(range(real.size))
+    # The C side multiplies in float32 and prints six decimals.
+    np.testing.assert_allclose([float(text) for _, text in printed], real, rtol=1e-6, atol=1e-6)

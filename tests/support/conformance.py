@@ -10,6 +10,7 @@ import numpy as np
 from edgekit.ir import INTEGER_RANGE, Array, Call, QGraph, Tensor
 from edgekit.kernel import Kernel
 from edgekit.ops import Operator
+from support.accumulating import check_accumulating
 from support.kernel_library import KernelLibrary
 from support.kernels import Invocation, KernelRun, invocations, zero_point
 
@@ -50,6 +51,9 @@ def check_kernel(
     inputs: Sequence[tuple[Array, ...]],
 ) -> None:
     """Raise AssertionError where the kernel and the reference differ, or memory was harmed."""
+    if kernel.accumulates:
+        check_accumulating(library, kernel, call, inputs)
+        return
     for number, activations in enumerate(inputs):
         arrays = {tensor.name: tensor.data for tensor in call.inputs if tensor.data is not None}
         arrays |= {t.name: a for t, a in zip(model_inputs(call), activations, strict=True)}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Tensor, constant
+from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
 from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
@@ -18,6 +19,7 @@ from edgekit.ops.conv2d import Conv2d
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
 from edgekit.window import Axis, Window
 from support.kernel_trials import Trial, whole_map
+from support.kernels import Block, uneven_blocks
 
 CLAMPS = {
     "at_zero_point": (-128, -128, 127),
@@ -125,8 +127,14 @@ def noise(call: Call, seed: int) -> Array:
     return np.where(random.random(shape) < 0.33, ends, values).astype(np.int8)
 
 
+def _blocks(kernel: Kernel, call: Call) -> tuple[Block, ...]:
+    """Uneven blocks of channels; none where all channels are one block."""
+    blocks = uneven_blocks(call.output.shape[3], kernel.channel_blocks(call))
+    return blocks if len(blocks) > 1 else ()
+
+
 def pointwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
-    """NHWC flat, and row-planar in two column ranges that leave columns out."""
+    """NHWC flat, and row-planar in two column ranges that leave columns out; blocks of channels."""
     yield whole_map(f"{name}_flat", DSP_4X2, call, x, flat=True)
     width = call.output.shape[2]
     random = np.random.default_rng(seed)
@@ -135,6 +143,12 @@ def pointwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Itera
     ranges = ((middle, end), (begin, middle))
     yield whole_map(f"{name}_planar_{ranges}", DSP_4X2, call, x, output=planar, ranges=ranges)
     yield whole_map(f"{name}_planar", DSP_4X2, call, x, output=planar)
+    for number, block in enumerate(_blocks(DSP_4X2, call), start=seed):
+        block_name = f"{name}_{block}"
+        if number % 2:
+            yield whole_map(block_name, DSP_4X2, call, x, flat=True, block=block)
+        else:
+            yield whole_map(block_name, DSP_4X2, call, x, output=planar, ranges=ranges, block=block)
 
 
 def crafted_pointwise() -> Iterator[Trial]:
@@ -223,7 +237,7 @@ def _extreme_pointwise() -> Iterator[Trial]:
 
 
 def depthwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
-    """All columns, and two column ranges that leave columns out."""
+    """All columns, and two column ranges that leave columns out; blocks of channels."""
     kernel = DSP_3X3S1 if call.node.attributes.window.width.stride == 1 else DSP_3X3S2
     width = call.output.shape[2]
     random = np.random.default_rng(seed)
@@ -231,6 +245,9 @@ def depthwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Itera
     yield whole_map(name, kernel, call, x)
     ranges = ((middle, end), (begin, middle))
     yield whole_map(f"{name}_{ranges}", kernel, call, x, ranges=ranges)
+    for number, block in enumerate(_blocks(kernel, call), start=seed):
+        columns = ranges if number % 2 else None
+        yield whole_map(f"{name}_{block}_{columns}", kernel, call, x, ranges=columns, block=block)
 
 
 def crafted_depthwise() -> Iterator[Trial]:

@@ -15,13 +15,14 @@ from edgekit.emit.c_tables import TableSet, struct_text
 from edgekit.emit.runtime_files import runtime_files
 from edgekit.ir import Array, Call, Tensor
 from edgekit.kernel import Binding, Kernel
-from edgekit.layout import Layout, map_size
+from edgekit.layout import Layout
 from edgekit.ops import operator_of
 from edgekit.process import run_program
 from edgekit.runners.plugin import RegionCounts, count_instructions
 from edgekit.runners.qemu import emulate
 from edgekit.target import Target
 from edgekit.window import Axis
+from support.kernels import Block
 
 C_FOLDER = Path(__file__).resolve().parents[1] / "c"
 GUARD_BYTES = 16
@@ -37,7 +38,11 @@ _RUNNER_FILES = ("cortex_m_startup.c", "semihosting.h", "profile_hook.h")
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A kernel over one map; every output row is computed in the column ``ranges``."""
+    """A kernel over one map; of every output row the columns of ``ranges``, the channels of ``block``.
+
+    A channelwise kernel finds the block alone in its input and writes into the whole output; any
+    other one finds the whole input and has an output of the block alone.
+    """
 
     name: str
     kernel: Kernel
@@ -45,6 +50,11 @@ class Trial:
     binding: Binding
     inputs: tuple[Array, ...]
     ranges: tuple[tuple[int, int], ...]
+    block: Block
+
+    @property
+    def is_channelwise(self) -> bool:
+        return operator_of(self.call.node).is_channelwise
 
 
 def whole_map(
@@ -56,13 +66,15 @@ def whole_map(
     output: Layout | None = None,
     flat: bool = False,
     ranges: tuple[tuple[int, int], ...] | None = None,
+    block: Block | None = None,
 ) -> Trial:
-    """A trial over all columns, or over those of ``ranges``; NHWC output unless said otherwise."""
+    """All columns or those of ``ranges``, all channels or a block; NHWC unless said otherwise."""
     inputs = kernel.input_layouts(call)
     binding = Binding(inputs, flat=flat) if output is None else Binding(inputs, output, flat)
-    _, height, width, _ = call.output.shape
+    _, height, width, channels = call.output.shape
     columns = height * width if flat else width
-    return Trial(name, kernel, call, binding, (x,), ranges or ((0, columns),))
+    block = block or (0, channels)
+    return Trial(name, kernel, call, binding, (x,), ranges or ((0, columns),), block)
 
 
 def trial_program(trials: Sequence[Trial]) -> str:
@@ -91,12 +103,13 @@ def _entry(trial: Trial, layer: str, tables: TableSet) -> str:
     x = trial.call.activations[0]
     layout, output_layout = trial.binding.inputs[0], trial.binding.output
     source = _view(trial, trial.inputs[0])
+    if trial.is_channelwise:
+        source = source[..., slice(*trial.block)]
     memory = layout.to_memory(source, zero_point=_zero_point(x))
     padding = np.full(memory.shape[1], _zero_point(x), np.int8)
     offsets = _row_offsets(trial, memory)
     before, after = _output_memory(trial, output_layout)
-    channels = map_size(trial.call.output.shape)[2]
-    ranges = np.array([(0, *columns, 0, channels) for columns in trial.ranges], np.int32)
+    ranges = np.array([(0, *columns, *trial.block) for columns in trial.ranges], np.int32)
     values = {
         "name": f'"{trial.name}"',
         "kernel": trial.kernel.symbol,
@@ -141,15 +154,18 @@ def _row_offsets(trial: Trial, memory: Array) -> Array:
 
 
 def _output_memory(trial: Trial, layout: Layout) -> tuple[Array, Array]:
-    """Noise, and the same with the columns of the ranges computed by the reference."""
+    """Noise, and the same with the columns and channels of the trial computed by the reference."""
     call = trial.call
     arrays = [t.data for t in call.inputs if t.data is not None]
     expected = _view(trial, operator_of(call.node).evaluate(call, [*trial.inputs, *arrays]))
+    block = slice(*trial.block)
+    if not trial.is_channelwise:
+        expected, block = expected[..., block], slice(None)
     random = np.random.default_rng(len(trial.name))
     noise = random.integers(-128, 128, expected.shape).astype(np.int8)
     after = noise.copy()
     for begin, end in trial.ranges:
-        after[:, begin:end] = expected[:, begin:end]
+        after[:, begin:end, block] = expected[:, begin:end, block]
     guard = random.integers(-128, 128, GUARD_BYTES).astype(np.int8)
     before, filled = (layout.to_memory(m, zero_point=_PAD_NOISE).ravel() for m in (noise, after))
     return np.concatenate([guard, before, guard]), np.concatenate([guard, filled, guard])

@@ -13,35 +13,59 @@ from edgekit.ir import Array, Call, Shape, Tensor
 from edgekit.kernel import Binding, Kernel
 from edgekit.layout import NHWC, Layout, row_planar
 from edgekit.ops import Operator
-from edgekit.window import Axis, Window
+from edgekit.window import Axis, RowMap
 from support.kernel_library import KernelLibrary
 
 GUARD_BYTES = 64
 
+Block = tuple[int, int]
+"""The first channel, and the one behind the last."""
+
 
 @dataclass(frozen=True)
 class Invocation:
-    """One way to call a kernel: its operator call, and the layouts and view that are bound."""
+    """One way to call a kernel: its operator call, bound layouts and view, blocks of channels."""
 
     operator: Operator
     kernel: Kernel
     call: Call
     binding: Binding
+    blocks: tuple[Block, ...]
 
     def __str__(self) -> str:
         view = "flat" if self.binding.flat else "by row"
-        return f"{self.kernel.symbol} writing {self.binding.output.kind} {view}"
+        text = f"{self.kernel.symbol} writing {self.binding.output.kind} {view}"
+        return text if len(self.blocks) == 1 else f"{text}, channels {self.blocks}"
 
 
 def invocations(operator: Operator, kernel: Kernel, call: Call) -> Iterator[Invocation]:
-    """Every layout that the kernel writes, and the flat view where it has one."""
+    """Every layout that the kernel writes, the flat view where it has one, whole and in blocks."""
+    _, _, channels = map_shape(call.output.shape)
+    blocks = uneven_blocks(channels, kernel.channel_blocks(call))
+    for binding in _bindings(operator, kernel, call):
+        yield Invocation(operator, kernel, call, binding, ((0, channels),))
+        if len(blocks) > 1:
+            yield Invocation(operator, kernel, call, binding, blocks)
+
+
+def _bindings(operator: Operator, kernel: Kernel, call: Call) -> Iterator[Binding]:
     inputs = kernel.input_layouts(call)
     for kind in kernel.writes:
         width = map_shape(call.output.shape)[1]
         output = NHWC if kind == "nhwc" else row_planar(width=width, kernel=3, pad_left=1)
-        yield Invocation(operator, kernel, call, Binding(inputs, output))
+        yield Binding(inputs, output)
     if kernel.flat and operator.flattens(call) and all(layout == NHWC for layout in inputs):
-        yield Invocation(operator, kernel, call, Binding(inputs, flat=True))
+        yield Binding(inputs, flat=True)
+
+
+def uneven_blocks(channels: int, multiple: int) -> tuple[Block, ...]:
+    """All channels in up to 3 blocks that begin at multiples of ``multiple``; 0: in one."""
+    if multiple == 0:
+        return ((0, channels),)
+    units = -(-channels // multiple)
+    cuts = {0, multiple, multiple * (1 + (units + 1) // 2)}
+    begins = sorted(cut for cut in cuts if cut < channels)
+    return tuple(zip(begins, [*begins[1:], channels], strict=True))
 
 
 def as_bytes(array: Array) -> Array:
@@ -87,38 +111,66 @@ def map_shape(shape: Shape) -> tuple[int, int, int]:
 
 
 class KernelRun:
-    """The memory of one invocation, and the driver that walks it as generated code does."""
+    """The blocks of one invocation."""
 
     def __init__(
         self, library: KernelLibrary, invocation: Invocation, operands: Sequence[Array]
     ) -> None:
+        self._shape = invocation.call.output.shape
+        self._blocks = [
+            BlockRun(library, invocation, operands, block) for block in invocation.blocks
+        ]
+
+    def output(self, *, split: bool) -> Array:
+        """The output, in the shape of its tensor; ``split`` runs each row in two column ranges."""
+        maps = [block.output(split=split) for block in self._blocks]
+        return np.concatenate(maps, axis=2).reshape(self._shape)
+
+
+class BlockRun:
+    """The memory of one block of channels, and the driver that walks it as generated code does.
+
+    A channelwise kernel finds the block alone in its input and writes into the whole output; any
+    other one finds the whole input and has an output of the block alone.
+    """
+
+    def __init__(
+        self,
+        library: KernelLibrary,
+        invocation: Invocation,
+        operands: Sequence[Array],
+        block: Block,
+    ) -> None:
         self._random = np.random.default_rng(1)
-        self._ffi, self._invocation = library.ffi, invocation
+        self._ffi, self._invocation, self._block = library.ffi, invocation, block
+        is_channelwise = invocation.operator.is_channelwise
+        inputs = slice(*block) if is_channelwise else slice(None)
+        self._written = slice(*block) if is_channelwise else slice(0, block[1] - block[0])
         call, kernel, binding = invocation.call, invocation.kernel, invocation.binding
         self._function = library.function(kernel)
         self._layer, self._alive = library.layer(kernel.pack(call, binding))
         self._tensors = invocation.operator.runtime_operands(call)
-        self._maps = [self._view(array) for array in operands]
+        self._maps = [self._view(array)[..., inputs] for array in operands]
         self._layouts = self._operand_layouts()
         self._operands = [
             self._filled(layout.to_memory(values, zero_point=zero_point(tensor)))
             for tensor, layout, values in zip(self._tensors, self._layouts, self._maps, strict=True)
         ]
-        noise = self._random.integers(-128, 128, call.output.shape)
-        shape = noise.astype(call.output.dtype)
-        self._output_shape = self._view(shape).shape
-        self._output = self._filled(self._output_memory(self._view(shape)))
+        output = self._view(np.empty(call.output.shape, call.output.dtype))
+        self._output_shape = output.shape if is_channelwise else output[..., slice(*block)].shape
+        noise = self._random.integers(-128, 128, self._output_shape).astype(output.dtype)
+        self._output = self._filled(self._output_memory(noise))
         self._scratch = GuardedBytes(kernel.scratch_bytes(call, binding), self._random)
 
     def output(self, *, split: bool) -> Array:
-        """The output, in the shape of its tensor; ``split`` runs each row in two column ranges."""
+        """The channels of the block (H, W, C); ``split`` as in KernelRun."""
         if self._invocation.kernel.kind == "map":
             pointers = [operand.pointer(self._ffi) for operand in self._operands]
             self._function(*self._arguments(pointers, 0), self._scratch_pointer())
         else:
             self._run_rows(split=split)
         self._check_memory()
-        return self._output_map().reshape(self._invocation.call.output.shape)
+        return self._output_map()[..., self._written]
 
     def _view(self, array: Array) -> Array:
         height, width, channels = map_shape(array.shape)
@@ -155,7 +207,7 @@ class KernelRun:
         return self._layer, table, self._output.pointer(self._ffi, output_offset)
 
     def _run_rows(self, *, split: bool) -> None:
-        height, width, channels = self._output_shape
+        height, width, _ = self._output_shape
         middle = width // 2
         ranges = ((middle, width), (0, middle)) if split else ((0, width),)
         for row in range(height):
@@ -163,25 +215,28 @@ class KernelRun:
             offset = row * (self._output.data.size // height)
             for begin, end in ranges:
                 expected = self._output_map()
-                region = self._ffi.new("ek_region *", (row, begin, end, 0, channels))
+                region = self._ffi.new("ek_region *", (row, begin, end, *self._block))
                 arguments = self._arguments(pointers, offset)
                 self._function(*arguments, region, self._scratch_pointer())
-                expected[row, begin:end] = self._output_map()[row, begin:end]
+                written = (row, slice(begin, end), self._written)
+                expected[written] = self._output_map()[written]
                 assert np.array_equal(as_bytes(self._output_memory(expected)), self._output.data), (
-                    f"row {row}: bytes outside columns [{begin}, {end}) were written"
+                    f"row {row}: bytes outside columns [{begin}, {end}) of channels {self._block} "
+                    "were written"
                 )
 
     def _row_pointers(self, row: int) -> list[Any]:
-        """kernel_height pointers for one operand, one pointer each for several."""
-        call = self._invocation.call
-        if len(self._operands) > 1:
-            heights = [values.shape[0] for values in self._maps]
-            return [self._row(i, row if h > 1 else 0) for i, h in enumerate(heights)]
-        axis = (self._invocation.operator.window(call) or Window(Axis(1), Axis(1))).height
+        """What the operator's row map names, operand after operand; one row alone is repeated."""
+        row_map: RowMap = self._invocation.operator.row_map(self._invocation.call) or Axis(1)
         if self._invocation.binding.flat:
-            axis = Axis(1)
-        rows = axis.inputs_of(row, self._maps[0].shape[0])
-        return [self._row(0, -1 if found is None else found) for found in rows]
+            row_map = Axis(1)
+        heights = [values.shape[0] for values in self._maps]
+        found = row_map.inputs_of(row, max(heights))
+        return [
+            self._row(operand, -1 if y is None else min(y, height - 1))
+            for operand, height in enumerate(heights)
+            for y in found
+        ]
 
     def _row(self, operand: int, row: int) -> Any:
         values, buffer = self._maps[operand], self._operands[operand]

@@ -20,6 +20,8 @@ from edgekit.ops.average_pool2d import AveragePool2d
 from edgekit.ops.conv2d import Conv2d
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
 from edgekit.ops.fully_connected import FullyConnected
+from edgekit.ops.l2_normalization import L2Normalization
+from edgekit.ops.log_softmax import LogSoftmax
 from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.mean import Mean
 from edgekit.ops.mul import Mul
@@ -171,6 +173,16 @@ def softmax(draw: Draw) -> Call:
 
 
 @st.composite
+def rows(draw: Draw) -> Call:
+    """log_softmax or l2_normalization."""
+    shape = (1, *draw(st.lists(SIZES, max_size=2)), draw(st.integers(1, 40)))
+    op, attributes = draw(
+        st.sampled_from((("log_softmax", LogSoftmax()), ("l2_normalization", L2Normalization())))
+    )
+    return _call(draw, op, attributes, [_activation(draw, shape)])
+
+
+@st.composite
 def elementwise(draw: Draw) -> Call:
     """add or mul; the second operand is full, per channel, per column or a scalar."""
     height, width, channels = draw(SIZES), draw(SIZES), draw(CHANNELS)
@@ -220,6 +232,7 @@ CALLS: dict[str, st.SearchStrategy[Call]] = {
     "max_pool2d": max_pool2d(),
     "mean": mean(),
     "softmax": softmax(),
+    "rows": rows(),
     "elementwise": elementwise(),
     "requantize": requantize(),
     "pad": pad(),

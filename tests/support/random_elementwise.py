@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from hypothesis import strategies as st
 
-from edgekit.ir import Call
+from edgekit.ir import Call, Quantization
 from edgekit.ops.lookup import Lookup
 from edgekit.ops.maximum import Maximum
 from edgekit.ops.minimum import Minimum
 from edgekit.ops.prelu import Prelu
+from edgekit.ops.squared_difference import SquaredDifference
 from edgekit.ops.sub import Sub
 from support.random_calls import BOUNDS, CHANNELS, SIZES, Draw, _activation, _call, _constant
 
@@ -48,6 +50,23 @@ def difference(draw: Draw) -> Call:
 
 
 @st.composite
+def squared_difference(draw: Draw) -> Call:
+    """The output's step is no finer than what 7 bits of headroom leave of the squares."""
+    first, second = _operands(draw)
+    second = _activation(draw, second.shape, name="second")
+    call = _call(
+        draw, "squared_difference", SquaredDifference(), _either_order(draw, [first, second])
+    )
+    scales = [tensor.quantization.scale for tensor in call.inputs if tensor.quantization]
+    result = Quantization(
+        max(scales) ** 2 * draw(st.floats(2.0, 1000.0)), draw(st.integers(-128, 127))
+    )
+    return dataclasses.replace(
+        call, outputs=(dataclasses.replace(call.output, quantization=result),)
+    )
+
+
+@st.composite
 def extremum(draw: Draw) -> Call:
     op, attributes = draw(st.sampled_from((("minimum", Minimum()), ("maximum", Maximum()))))
     return _call(draw, op, attributes, _either_order(draw, _operands(draw)))
@@ -74,6 +93,7 @@ def lookup(draw: Draw) -> Call:
 
 ELEMENTWISE_CALLS: dict[str, st.SearchStrategy[Call]] = {
     "difference": difference(),
+    "squared_difference": squared_difference(),
     "extremum": extremum(),
     "prelu": prelu(),
     "lookup": lookup(),

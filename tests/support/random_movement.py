@@ -15,6 +15,7 @@ from edgekit.ops import operators
 from edgekit.ops.argmax import Argmax
 from edgekit.ops.batch_matmul import BatchMatmul
 from edgekit.ops.concat import Concat
+from edgekit.ops.reduce_min import ReduceMin
 from edgekit.ops.slice import Slice
 from edgekit.ops.sum import Sum
 from edgekit.ops.tile import Tile
@@ -119,6 +120,14 @@ def sum_(draw: Draw) -> Call:
     return _call(draw, "sum", Sum(axes, draw(st.booleans())), [_activation(draw, shape)])
 
 
+@st.composite
+def reduce_min(draw: Draw) -> Call:
+    shape = (1, draw(SIZES), draw(SIZES), draw(SIZES))
+    axes = draw(st.sampled_from(((1,), (2,), (3,), (1, 2), (2, 3), (1, 2, 3))))
+    attributes = ReduceMin(axes, draw(st.booleans()))
+    return _call(draw, "reduce_min", attributes, [_activation(draw, shape)])
+
+
 MOVEMENT_CALLS: dict[str, st.SearchStrategy[Call]] = {
     "concat": concat(),
     "concat_constant": concat_constant(),
@@ -126,6 +135,7 @@ MOVEMENT_CALLS: dict[str, st.SearchStrategy[Call]] = {
     "tile": tile(),
     "argmax": argmax(),
     "batch_matmul": batch_matmul(),
+    "reduce_min": reduce_min(),
     "sum": sum_(),
 }
 """A strategy for every operator of this family."""

@@ -11,6 +11,8 @@ import numpy as np
 from edgekit.ir import Shape
 from support.tflite_cases_elementwise import elementwise_cases
 from support.tflite_cases_movement import movement_cases
+from support.tflite_cases_reductions import reduction_cases
+from support.tflite_cases_rows import row_cases
 from support.tflite_cases_spatial import spatial_cases
 from support.tflite_writer import ModelSpec, OperatorSpec, TensorSpec, constant_spec
 
@@ -246,6 +248,8 @@ def cases() -> dict[str, ModelSpec]:
         *_reduced(),
         *elementwise_cases(),
         *movement_cases(),
+        *reduction_cases(),
+        *row_cases(),
         *spatial_cases(),
     ):
         assert name not in found
@@ -386,10 +390,7 @@ def _reduced() -> Iterator[tuple[str, ModelSpec]]:
     for axes in ((1, 2), (1,), (2,), (-3, -2), (3,), (2, 3)):
         label = "_".join(str(axis % 4) for axis in axes) + ("_negative" if axes[0] < 0 else "")
         yield f"mean_{label}", mean(shape, axes)
-    yield "mean_keep_dims", mean(shape, (1, 2), keep_dims=True)
-    yield "mean_rescaled", mean(shape, (1, 2), scales=(0.05, 0.02), zero_points=(-9, 3))
     yield "mean_left_shift", mean(shape, (1, 2), scales=(0.05, 0.004), zero_points=(-9, 3))
-    yield "mean_one_element", mean((1, 1, 1, 8), (1, 2))
     yield "mean_rank_3", mean((1, 6, 5), (2,))
     yield "softmax_2_classes", softmax((1, 2), scale=0.0146)
     yield "softmax_12_classes", softmax((1, 12), scale=0.14)

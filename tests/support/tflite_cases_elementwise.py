@@ -65,6 +65,7 @@ def binary_model(
 def elementwise_cases() -> Iterator[tuple[str, ModelSpec]]:
     """Every case by name."""
     yield from _differences()
+    yield from _squared_differences()
     yield from _extrema()
     yield from _prelu()
     yield from _functions()
@@ -91,6 +92,27 @@ def _differences() -> Iterator[tuple[str, ModelSpec]]:
     yield "sub_saturates", binary_model("SUB", shape, shape, scales=(0.1, 0.1, 0.001))
     ties: Any = {"scales": (0.05, 0.05, 0.1), "zero_points": (0, 0, 0)}
     yield "sub_ties", binary_model("SUB", (1, 256, 1, 1), (1, 1, 256, 1), **ties)
+
+
+def _squared_differences() -> Iterator[tuple[str, ModelSpec]]:
+    name, shape = "SQUARED_DIFFERENCE", (1, 4, 5, 6)
+    plain: Any = {"scales": (0.05, 0.021, 0.3)}
+    yield "squared_difference_maps", binary_model(name, shape, shape, **plain)
+    yield "squared_difference_constant", binary_model(name, shape, shape, constant="b", **plain)
+    yield "squared_difference_scalar", binary_model(name, shape, (), constant="b", **plain)
+    yield "squared_difference_channels", binary_model(name, shape, (1, 1, 1, 6), **plain)
+    yield "squared_difference_from_channels", binary_model(name, (6,), shape, constant="a", **plain)
+    yield "squared_difference_both_broadcast", binary_model(name, (1, 4, 1, 6), (1, 1, 5, 1))
+    yield "squared_difference_saturates", binary_model(name, shape, shape, scales=(0.5, 0.1, 0.01))
+    pairs = (1, 256, 1, 1), (1, 1, 256, 1)
+    for label, scales, zero_points in (
+        ("every_pair", (0.05, 0.021, 0.3), (3, -8, -128)),
+        ("equal_scales", (0.05, 0.05, 0.6), (-128, -128, -128)),
+        ("ties", (0.25, 0.25, 0.125), (0, 0, -128)),
+        ("ties_of_operands", (0.5, 0.125, 1.0), (0, 0, 0)),
+    ):
+        model = binary_model(name, *pairs, scales=scales, zero_points=zero_points)
+        yield f"squared_difference_{label}", model
 
 
 def _extrema() -> Iterator[tuple[str, ModelSpec]]:

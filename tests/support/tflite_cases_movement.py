@@ -144,12 +144,11 @@ def gather(shape: Shape, indices: Any, axis: int) -> ModelSpec:
     return model_of("GATHER", operands, [_plain("y", result)], {"Axis": axis})
 
 
-def reduce_max(
-    shape: Shape, axes: Sequence[int], result: Shape, *, keep: bool = False
-) -> ModelSpec:
-    """REDUCE_MAX."""
-    operands = [_plain("x", shape), _integers("axes", axes)]
-    return model_of("REDUCE_MAX", operands, [_plain("y", result)], {"KeepDims": keep})
+def reverse(shape: Shape, axis: int) -> ModelSpec:
+    """REVERSE_V2."""
+    return model_of(
+        "REVERSE_V2", [_plain("x", shape), _integers("axis", [axis])], [_plain("y", shape)]
+    )
 
 
 def repeated(name: str, shape: Shape, amounts: Sequence[int], result: Shape) -> ModelSpec:
@@ -231,6 +230,9 @@ def _sliced() -> Iterator[tuple[str, ModelSpec]]:
     yield "slice_crop", slice_of(shape, (0, 1, 2, 0), (1, 3, 2, 7), (1, 3, 2, 7))
     yield "slice_to_the_end", slice_of(shape, (0, 1, 0, 4), (-1, -1, 6, -1), (1, 4, 6, 3))
     yield "slice_vector", slice_of((1, 9), (0, 3), (1, 4), (1, 4))
+    for axis, label in ((1, "rows"), (2, "columns"), (-1, "channels"), (0, "batch")):
+        yield f"reverse_{label}", reverse(shape, axis)
+    yield "reverse_vector", reverse((1, 9), 1)
     yield "gather_run", gather(shape, [1, 2, 3], 1)
     yield "gather_mixed", gather(shape, [5, 3, 1, 0, 0, 6], 3)
     yield "gather_one", gather(shape, 2, 2)
@@ -280,10 +282,6 @@ def _computed() -> Iterator[tuple[str, ModelSpec]]:
         yield f"{low}_channels", search(name, (1, 3, 4, 5), -1)
         yield f"{low}_rows", search(name, (1, 3, 4, 5), 1)
         yield f"{low}_wide", search(name, (1, 3, 4, 5), 3, wide=True)
-    yield "reduce_max_map", reduce_max((1, 5, 4, 3), (1, 2), (1, 3))
-    yield "reduce_max_keep_dims", reduce_max((1, 5, 4, 3), (1, 2), (1, 1, 1, 3), keep=True)
-    yield "reduce_max_channels", reduce_max((1, 5, 4, 3), (-1,), (1, 5, 4))
-    yield "reduce_max_vector", reduce_max((1, 7), (1,), (1,))
     yield "tile_map", repeated("TILE", (1, 2, 3, 4), (1, 2, 1, 3), (1, 4, 3, 12))
     yield "tile_vector", repeated("TILE", (1, 5), (1, 3), (1, 15))
     yield "broadcast_channels", repeated("BROADCAST_TO", (1, 1, 1, 4), (1, 3, 2, 4), (1, 3, 2, 4))

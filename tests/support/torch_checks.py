@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,25 @@ from support import torch_models
 # Both sides round float32 sums of up to a few thousand products, in another order; errors grow
 # through up to 53 layers, so this is relative to the largest output: 2^-24 * sqrt(1e3) * 53 = 1e-4.
 TOLERANCE = 1e-4
+
+
+class Function(nn.Module):
+    """A function behind a 3x3 convolution, so that layouts matter.
+
+    It is called with this module, whose ``constants`` it may use as attributes, and the map.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, channels: tuple[int, int], **constants: torch.Tensor
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(*channels, 3, padding=1)
+        self.function = function
+        for name, value in constants.items():
+            self.register_parameter(name, nn.Parameter(value))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(self, self.stem(x))
 
 
 def float_outputs(graph: Graph, inputs: tuple[torch.Tensor, ...]) -> list[np.ndarray[Any, Any]]:

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a budget to a placed program: search the schedules, then place those that may be the best."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edgekit.converters.allocate import allocate, lower_bound
+from edgekit.converters.choose import Choice, choose
+from edgekit.converters.lower import lower
+from edgekit.converters.schedule.facts import gather_facts
+from edgekit.converters.schedule.flows import Goal
+from edgekit.converters.schedule.layerwise import layerwise
+from edgekit.converters.schedule.search import Candidate, search
+from edgekit.input_modes import check_input_mode
+from edgekit.ir import QGraph
+from edgekit.program import Image, InputMode
+from edgekit.target import Target
+
+Schedule = Literal["auto", "layerwise"]
+Progress = Callable[[str], None]
+
+COST_FACTOR = 1.25
+"""Without a budget, no plan is taken that the model puts above this multiple of the fastest one."""
+PLACED = 6
+"""Candidates that are placed: the search's bytes are a model of what placement reaches."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a plan may use. ``max_extra_macs`` is in percent of the legalized model's."""
+
+    schedule: Schedule = "auto"
+    input_mode: InputMode = "resident"
+    max_ram_bytes: int | None = None
+    max_extra_macs: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A plan that was placed, and the instructions that the cost model predicts for it."""
+
+    image: Image
+    ram_bytes: int
+    instructions: float
+
+
+def ram_bytes_of(image: Image) -> int:
+    """The arena, and what the caller must hold besides: the output, and a resident input."""
+    graph = image.program.graph
+    ports = list(graph.outputs)
+    if image.program.input_mode == "resident":
+        ports += graph.inputs
+    return image.arena_bytes + sum(graph.tensors[port.tensor].bytes for port in ports)
+
+
+def plan_model(
+    graph: QGraph,
+    target: Target,
+    budget: Budget,
+    *,
+    kernels: str = "auto",
+    progress: Progress = lambda text: None,
+) -> Planned:
+    """The plan that a budget asks for (DESIGN: without one, the least RAM at 0% extra MACs).
+
+    It may exceed ``max_ram_bytes`` where nothing fits: then it is the one that needs the least.
+
+    Raises:
+        BadInputError: the input cannot come in the mode that was asked for.
+        UnsupportedError: a layer has no kernel.
+    """
+    check_input_mode(graph, budget.input_mode)
+    choices = choose(graph, target, kernels=kernels)
+    planner = _Planner(graph, choices, budget, progress)
+    if budget.schedule == "layerwise":
+        return planner.layerwise()
+    return planner.best()
+
+
+def plan_front(
+    graph: QGraph,
+    choices: Mapping[str, Choice],
+    input_mode: InputMode,
+    *,
+    progress: Progress = lambda text: None,
+) -> list[Candidate]:
+    """Every nondominated schedule, recomputing ones included: what ``analyze`` lists."""
+    facts = gather_facts(graph, choices, input_mode)
+    return search(facts, Goal(extra_macs=None), progress=progress)
+
+
+class _Planner:
+    def __init__(
+        self, graph: QGraph, choices: Mapping[str, Choice], budget: Budget, progress: Progress
+    ) -> None:
+        self._graph, self._choices = graph, choices
+        self._budget, self._progress = budget, progress
+        self._facts = gather_facts(graph, choices, budget.input_mode)
+
+    def layerwise(self) -> Planned:
+        plan = layerwise(self._graph, input_mode=self._budget.input_mode)
+        image = allocate(lower(plan, self._choices))
+        cost = sum(item.whole_cost for item in self._facts.items)
+        return Planned(image, ram_bytes_of(image), cost)
+
+    def best(self) -> Planned:
+        base = self.layerwise()
+        if self._budget.max_ram_bytes is not None:
+            return self._fastest_that_fits(base, self._budget.max_ram_bytes)
+        if self._budget.max_extra_macs is not None:
+            return self._least(base, self._search(by_macs=True))
+        candidates = self._search()
+        limit = COST_FACTOR * min(c.instructions for c in candidates)
+        return self._least(base, [c for c in candidates if c.instructions <= limit])
+
+    def _search(self, *, by_macs: bool = False, recompute: bool = False) -> list[Candidate]:
+        percent = self._budget.max_extra_macs
+        extra: int | None = 0
+        if percent is not None:
+            extra = int(sum(item.macs for item in self._facts.items) * percent / 100)
+        elif recompute:
+            extra = None
+        return search(self._facts, Goal(by_macs, extra), progress=self._progress)
+
+    def _placed(self, candidate: Candidate) -> Planned:
+        image = allocate(lower(candidate.plan, self._choices))
+        return Planned(image, ram_bytes_of(image), candidate.instructions)
+
+    def _least(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
+        """The least RAM of all; the layerwise plan where no other one needs less."""
+        best = base
+        programs = [(lower(c.plan, self._choices), c) for c in candidates[:PLACED]]
+        bounds = [lower_bound(program) for program, _ in programs]
+        for number in sorted(range(len(programs)), key=lambda n: (bounds[n], n)):
+            if bounds[number] >= best.image.arena_bytes:
+                break
+            self._progress(f"place a schedule of {bounds[number]} bytes")
+            program, candidate = programs[number]
+            image = allocate(program)
+            placed = Planned(image, ram_bytes_of(image), candidate.instructions)
+            if (placed.ram_bytes, placed.instructions) < (best.ram_bytes, best.instructions):
+                best = placed
+        return best
+
+    def _fastest_that_fits(self, base: Planned, max_ram_bytes: int) -> Planned:
+        if base.ram_bytes <= max_ram_bytes:
+            return base
+        least = base
+        for placed in self._by_speed(max_ram_bytes - base.ram_bytes + base.image.arena_bytes):
+            if placed.ram_bytes <= max_ram_bytes:
+                return placed
+            least = min(least, placed, key=lambda p: p.ram_bytes)
+        return least
+
+    def _by_speed(self, arena_bytes: int) -> Iterator[Planned]:
+        """Plans that may fit, those without recomputation first, the fastest first."""
+        for recompute in (False, True):
+            candidates = self._search(recompute=recompute)
+            fitting = [c for c in candidates if c.arena_bytes <= arena_bytes]
+            near = [c for c in candidates if c.arena_bytes > arena_bytes][:1]
+            ordered = sorted([*near, *fitting], key=lambda c: c.instructions)
+            for candidate in [*ordered[:PLACED], *candidates[:1]]:
+                yield self._placed(candidate)
+            if self._budget.max_extra_macs is not None:
+                return
+
+
+def with_least_ram(
+    graph: QGraph, target: Target, budget: Budget, *, kernels: str = "auto"
+) -> Planned:
+    """The plan that needs the least RAM of all, whatever it computes again."""
+    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9)
+    return plan_model(graph, target, unbounded, kernels=kernels)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modelled instructions of layers and pairs: the kernels' own estimates, and what calls add."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from edgekit.ir import Call, Tensor
+from edgekit.kernel import Kernel
+from edgekit.layout import map_size
+from edgekit.program import Pair, Step
+
+ROW_CALL = 110.0
+"""Instructions of the driver for one row, counted under QEMU on a Cortex-M4 (gcc 12 -O2)."""
+BLOCK_CALL = 190.0
+"""The same for one block of a row of a pair."""
+COPIED_BYTE = 0.6
+"""Instructions of memcpy for each byte that moves from a tile to the kept rows."""
+TILE_PIXELS = 4
+LANES_GROUP = 19.0
+LANES_TILE = 90.0
+"""The DSP pointwise kernel expands 4 pixels again for each block: per tile, per 4 channels."""
+
+
+def layer_cost(call: Call, step: Step) -> float:
+    """A layer over its whole map."""
+    assert step.kernel is not None
+    rows = step.loop.output_height if step.loop else 1
+    return step.kernel.instructions(call) + ROW_CALL * rows
+
+
+def row_cost(call: Call, step: Step) -> float:
+    """A layer row by row: a kernel that takes pixels in groups has a rest in every row."""
+    assert step.kernel is not None
+    if step.loop is None:
+        return layer_cost(call, step)
+    rows = step.loop.output_height
+    return rows * (_instructions_of_a_row(call, step.kernel) + ROW_CALL)
+
+
+def _instructions_of_a_row(call: Call, kernel: Kernel) -> float:
+    height = map_size(call.output.shape)[0]
+    if not kernel.flat or height == 1 or len(call.output.shape) != 4:
+        return kernel.instructions(call) / height
+    one_row = dataclasses.replace(
+        call,
+        outputs=(_of_height_1(call.output),),
+        inputs=tuple(_row_of(call, t) for t in call.inputs),
+    )
+    return kernel.instructions(one_row)
+
+
+def _row_of(call: Call, tensor: Tensor) -> Tensor:
+    same_height = map_size(tensor.shape)[0] == map_size(call.output.shape)[0]
+    plain = not tensor.is_constant and len(tensor.shape) == 4
+    return _of_height_1(tensor) if plain and same_height else tensor
+
+
+def _of_height_1(tensor: Tensor) -> Tensor:
+    return dataclasses.replace(tensor, shape=(tensor.shape[0], 1, *tensor.shape[2:]))
+
+
+def pair_cost(pair: Pair, producer: Call, consumer: Call, first: Step, second: Step) -> float:
+    """Both layers block by block, the rows that are computed again, and the rows that move."""
+    assert first.loop is not None and second.loop is not None and first.kernel is not None
+    heights = first.loop.output_height, second.loop.output_height
+    axis = second.loop.rows
+    blocks = -(-pair.channels // pair.block_channels)
+    made = heights[0]
+    if pair.kept_rows == 0:
+        made = sum(len(second.loop.rows_of(y)) for y in range(heights[1]))
+    again = 0.0
+    if first.kernel.isa != "ref":
+        tiles = -(-first.loop.output_width // TILE_PIXELS)
+        groups = -(-map_size(producer.activations[0].shape)[2] // 4)
+        again = (blocks - 1) * tiles * (LANES_TILE + LANES_GROUP * groups)
+    rows = made * (_instructions_of_a_row(producer, first.kernel) + again + ROW_CALL * blocks)
+    assert second.kernel is not None
+    rows += heights[1] * BLOCK_CALL * blocks + second.kernel.instructions(consumer)
+    if pair.tile_rows and pair.kept_rows:
+        moved = min(pair.kept_rows, pair.tile_rows, axis.kernel)
+        rows += heights[1] * moved * blocks * (COPIED_BYTE * pair.block_row_bytes + 40.0)
+    return rows

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the search knows of a model: items in order, their rows, bytes and costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edgekit.converters.choose import Choice
+from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
+from edgekit.converters.schedule.order import RowLife, Unit, demand_order, row_lives
+from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
+from edgekit.converters.segment import SegmentBuilder
+from edgekit.converters.storage import Storage
+from edgekit.ir import Call, QGraph
+from edgekit.ops import operator_of
+from edgekit.program import MAX_PAIR_ROWS, InputMode, Step
+from edgekit.window import Axis
+
+LONGEST_SEGMENT = 96
+"""Layers that may flow together: the search is exact for models of up to as many layers, and its
+time grows with the number of layers instead of its square for longer ones."""
+BLOCKS = (4, 8, 16, 32)
+"""Channels of a block that the search tries."""
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFact:
+    """A tensor in memory (views share that of their root).
+
+    readers: items that read it, in order. must_be_whole: it is an output, or someone sees its rows
+    in another shape. in_arena: it takes arena bytes when it is whole.
+    """
+
+    name: str
+    height: int
+    row_bytes: int
+    producer: int
+    readers: tuple[int, ...]
+    must_be_whole: bool
+    in_arena: bool
+
+    @property
+    def bytes(self) -> int:
+        return self.height * self.row_bytes
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Rows of a tensor that a schedule keeps; passing: consumed as soon as they are there."""
+
+    rows: int
+    passing: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A layer, or the arrival of the input.
+
+    unit: its rows in a segment that flows. scratch: bytes while it runs row by row, and layerwise;
+    sums: bytes that a kernel which accumulates keeps. cost: row by row, and layerwise.
+    """
+
+    name: str
+    unit: Unit
+    step: Step
+    whole_step: Step
+    scratch_bytes: int
+    sums_bytes: int
+    whole_scratch_bytes: int
+    cost: float
+    whole_cost: float
+    macs: int
+    accumulates: bool
+
+
+@dataclass(frozen=True)
+class PairOption:
+    """One way to run items (index, index + 1) as a pair."""
+
+    planned: PlannedPair
+    kept_bytes: int
+    tile_bytes: int
+    scratch_bytes: int
+    cost: float
+    macs: int
+    plain_macs: int
+    reread_rows: int
+    """Rows of its input that it reads again for the next row: how much later they are free."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it computes nothing twice."""
+        return self.macs <= self.plain_macs
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """items and tensors of a model; ``rings`` by way of running pairs ("C", "F", "R")."""
+
+    graph: QGraph
+    input_mode: InputMode
+    items: tuple[Item, ...]
+    tensors: Mapping[str, TensorFact]
+    rings: Mapping[str, Mapping[str, Ring]]
+    pairs: Mapping[int, tuple[PairOption, ...]]
+    reads: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+def gather_facts(graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode) -> Facts:
+    """Everything that does not depend on where the model is cut."""
+    return _Gathering(graph, choices, input_mode).facts()
+
+
+class _Gathering:
+    def __init__(self, graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode) -> None:
+        self._graph, self._choices, self._mode = graph, choices, input_mode
+        self._streamed = input_mode in ("stream", "pull")
+        self._storage = Storage(
+            graph, choices, arena_input=self._streamed or input_mode == "overwrite"
+        )
+        self._calls = [call for call in graph.calls() if call.node.name in choices]
+        self._accumulating = tuple(
+            call.node.name
+            for call in self._calls
+            if choices[call.node.name].accumulating is not None
+            and self._storage.height(self._storage.root_of(call.activations[0].name)) > 1
+        )
+
+    def facts(self) -> Facts:
+        items = self._items()
+        tensors = self._tensors(items)
+        pairs = self._pairs(items, tensors)
+        return Facts(
+            self._graph,
+            self._mode,
+            tuple(items),
+            tensors,
+            {way: self._rings(way, pairs) for way in ("C", "F", "R")},
+            pairs,
+            {i: tuple(read.tensor for read in item.unit.reads) for i, item in enumerate(items)},
+        )
+
+    def _segment(self, primitive: str, pairs: Sequence[PlannedPair] = ()) -> SegmentBuilder:
+        nodes = tuple(node.name for node in self._graph.nodes)
+        flows = primitive == "C"
+        accumulating = self._accumulating if flows else ()
+        planned = PlannedSegment("C" if flows else "L", nodes, tuple(pairs), accumulating)
+        segment = SegmentBuilder(self._storage, self._choices, planned, 0, pack=False)
+        if self._streamed:
+            segment.add_input(self._graph.inputs[0].tensor)
+        for call in self._calls:
+            segment.add(call)
+        return segment
+
+    def _items(self) -> list[Item]:
+        rows, whole = self._segment("C"), self._segment("L")
+        calls = {call.node.name: call for call in self._calls}
+        found = []
+        for unit, step, other in zip(rows.units, rows.steps, whole.steps, strict=True):
+            sums = step.kernel is not None and step.kernel.accumulates
+            call = calls.get(step.layer)
+            found.append(
+                Item(
+                    step.layer,
+                    unit,
+                    step,
+                    other,
+                    0 if sums else step.scratch_bytes,
+                    step.scratch_bytes if sums else 0,
+                    other.scratch_bytes,
+                    row_cost(call, step) if call else 0.0,
+                    layer_cost(call, other) if call else 0.0,
+                    step.macs,
+                    sums,
+                )
+            )
+        return found
+
+    def _tensors(self, items: Sequence[Item]) -> dict[str, TensorFact]:
+        readers: dict[str, list[int]] = {}
+        producer: dict[str, int] = {}
+        for index, item in enumerate(items):
+            producer[item.unit.output] = index
+            for read in item.unit.reads:
+                readers.setdefault(read.tensor, []).append(index)
+        storage, everything = self._storage, frozenset(n.name for n in self._graph.nodes)
+        return {
+            name: TensorFact(
+                name,
+                storage.height(name),
+                storage.row_bytes(name),
+                producer.get(name, -1),
+                tuple(readers.get(name, ())),
+                not storage.in_arena(name)
+                or storage.outlives(name, everything)
+                or not storage.has_plain_rows(name),
+                storage.in_arena(name),
+            )
+            for name in dict.fromkeys([*producer, *readers])
+        }
+
+    def _rings(self, way: str, pairs: Mapping[int, Sequence[PairOption]]) -> dict[str, Ring]:
+        """The rows that each tensor keeps when the whole model flows."""
+        planned = [
+            next(o.planned for o in options if o.planned.primitive == way)
+            for options in pairs.values()
+            if way != "C"
+        ]
+        segment = self._segment("C", planned)
+        order = demand_order(segment.units, segment.final_tensors())
+        lives = row_lives(segment.units, order)
+        return {tensor: Ring(life.capacity, _is_passing(life)) for tensor, life in lives.items()}
+
+    def _pairs(
+        self, items: Sequence[Item], tensors: Mapping[str, TensorFact]
+    ) -> dict[int, tuple[PairOption, ...]]:
+        """Options by the item of the producer, where its only reader is the next item."""
+        calls = {call.node.name: call for call in self._calls}
+        found: dict[int, tuple[PairOption, ...]] = {}
+        for index, (first, second) in enumerate(itertools.pairwise(items)):
+            if index - 1 in found or first.name not in calls:
+                continue
+            producer, consumer = calls[first.name], calls[second.name]
+            fact = tensors[first.unit.output]
+            if fact.readers != (index + 1,) or fact.must_be_whole:
+                continue
+            if can_pair(producer, consumer, first.step, second.step):
+                found[index] = tuple(self._options(producer, consumer, first, second))
+        return found
+
+    def _options(
+        self, producer: Call, consumer: Call, first: Item, second: Item
+    ) -> list[PairOption]:
+        assert first.step.loop is not None and first.step.kernel is not None
+        channels = first.step.loop.output_channels
+        multiple = first.step.kernel.channel_blocks(producer)
+        blocks = sorted({min(b, channels) for b in BLOCKS if b % multiple == 0} or {channels})
+        found = []
+        for primitive in ("F", "R", "E"):
+            for block in blocks:
+                planned = PlannedPair(primitive, first.name, second.name, block)
+                found.append(self._option(planned, producer, consumer))
+        return found
+
+    def _option(self, planned: PlannedPair, producer: Call, consumer: Call) -> PairOption:
+        names = (planned.producer, planned.consumer)
+        segment = SegmentBuilder(
+            self._storage,
+            self._choices,
+            PlannedSegment("C", names, (planned,)),
+            0,
+            pack=False,
+        )
+        segment.add(producer)
+        segment.add(consumer)
+        (pair,) = segment.pairs
+        first, second = segment.steps
+        assert second.loop is not None and isinstance(second.loop.rows, Axis)
+        again = second.loop.rows.kernel - second.loop.rows.stride
+        return PairOption(
+            planned,
+            pair.kept_bytes,
+            pair.tile_rows * pair.block_row_bytes,
+            second.scratch_bytes,
+            pair_cost(pair, producer, consumer, first, second),
+            segment.pair_macs(pair),
+            first.macs + second.macs,
+            max(again, 0) if planned.primitive == "R" else 0,
+        )
+
+
+def can_pair(producer: Call, consumer: Call, first: Step, second: Step) -> bool:
+    """Whether two layers may share rows block by block."""
+    if first.kernel is None or second.kernel is None or first.loop is None or second.loop is None:
+        return False
+    axis = second.loop.rows
+    if not isinstance(axis, Axis) or axis.dilation != 1 or axis.upsampling != 1:
+        return False
+    if first.loop.output_channels != second.loop.output_channels or len(second.operands) != 1:
+        return False
+    if second.kernel.channel_blocks(consumer) == 0 or axis.kernel > MAX_PAIR_ROWS:
+        return False
+    if not operator_of(consumer.node).is_channelwise or operator_of(producer.node).is_channelwise:
+        return False
+    return first.kernel.channel_blocks(producer) > 0
+
+
+def _is_passing(life: RowLife) -> bool:
+    return life.capacity == 1 and all(last - first <= 1 for first, last in life.spans)

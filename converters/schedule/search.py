@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search over schedules: the Pareto front of arena bytes and modelled instructions.
+
+A schedule cuts the layers, in their order, into segments. Its peak is the largest of the segments'
+and its cost their sum, so the front of all schedules of the first j layers follows from those of
+the first i < j and the ways to run layers i to j - 1 as one segment (dynamic programming over
+cuts; keeping every nondominated point makes it exact). Inside a segment, the bytes are the rings of
+rows that its tensors keep, plus the largest working memory of any of its layers, plus the maps at
+its ends, of which the output may overtake the input; how pairs run is chosen for each of them.
+MCUNetV2 (Lin et al., 2021) has one such segment, cut into patches; here every segment may be one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.converters.schedule.chases import Chases
+from edgekit.converters.schedule.facts import LONGEST_SEGMENT, Facts
+from edgekit.converters.schedule.flows import (
+    Flows,
+    Goal,
+    chosen_pairs,
+    merged,
+    start,
+    with_item,
+    with_pair,
+)
+from edgekit.converters.schedule.front import front_within
+from edgekit.converters.schedule.plan import Plan, PlannedSegment
+from edgekit.ir import Array
+from edgekit.program import CURSOR_BYTES
+
+Progress = Callable[[str], None]
+Maker = Callable[[int], PlannedSegment]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A plan with the arena bytes, instructions and MACs that the model predicts."""
+
+    plan: Plan
+    arena_bytes: int
+    instructions: float
+    macs: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Ways:
+    """Ways to run one segment, and what makes the segment of each."""
+
+    peak: Array
+    cost: Array
+    macs: Array
+    segment: Maker
+
+
+@dataclass(frozen=True, eq=False)
+class _Partials:
+    """Schedules of the first layers; ``way`` is an index into ``ways``, ``before`` into its start."""
+
+    peak: Array
+    cost: Array
+    macs: Array
+    start: Array
+    before: Array
+    way: Array
+    segments: Sequence[Maker]
+    maker: Array
+
+
+def search(
+    facts: Facts, goal: Goal | None = None, *, progress: Progress = lambda text: None
+) -> list[Candidate]:
+    """The front over arena bytes and what the goal names, least bytes first."""
+    return _Search(facts, goal or Goal(), progress).candidates()
+
+
+class _Search:
+    def __init__(self, facts: Facts, goal: Goal, progress: Progress) -> None:
+        self._facts, self._goal, self._progress = facts, goal, progress
+        self._count = len(facts.items)
+        self._chases = Chases(facts)
+        self._fixed_bytes = CURSOR_BYTES if facts.input_mode == "stream" else 0
+        peaks = [int(self._layer_ways(i).peak[0]) for i in range(self._count)]
+        self._limit = max(peaks, default=0)
+
+    def candidates(self) -> list[Candidate]:
+        zero = np.zeros(1, np.int64)
+        first = _Partials(zero, np.zeros(1), zero, zero, zero, zero, (), zero)
+        fronts: list[_Partials] = [first]
+        found: list[list[tuple[int, _Ways]]] = [[] for _ in range(self._count + 1)]
+        for i in range(self._count):
+            self._progress(f"schedule: layer {i + 1} of {self._count}")
+            for j, ways in self._ways_from(i):
+                found[j].append((i, ways))
+            fronts.append(self._joined(fronts, found[i + 1], i + 1))
+            found[i + 1] = []
+        last = fronts[-1]
+        return [self._candidate(fronts, index) for index in range(len(last.peak))]
+
+    def _joined(
+        self, fronts: Sequence[_Partials], found: Sequence[tuple[int, _Ways]], end: int
+    ) -> _Partials:
+        """The front of all schedules that end with one of the ways found."""
+        columns: list[list[Array]] = [[], [], [], [], [], [], []]
+        for number, (i, ways) in enumerate(found):
+            before, way = np.meshgrid(
+                np.arange(len(fronts[i].peak)), np.arange(len(ways.peak)), indexing="ij"
+            )
+            before, way = before.ravel(), way.ravel()
+            values = (
+                np.maximum(fronts[i].peak[before], ways.peak[way]),
+                fronts[i].cost[before] + ways.cost[way],
+                fronts[i].macs[before] + ways.macs[way],
+                np.full(len(way), i),
+                before,
+                way,
+                np.full(len(way), number),
+            )
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+        peak, cost, macs, begin, before, way, maker = map(np.concatenate, columns)
+        if self._goal.extra_macs is not None:
+            within = np.flatnonzero(macs <= self._macs_before(end) + self._goal.extra_macs)
+            peak, cost, macs, begin, before, way, maker = (
+                column[within] for column in (peak, cost, macs, begin, before, way, maker)
+            )
+        keep = self._front(peak, cost, macs)
+        makers = [ways.segment for _, ways in found]
+        return _Partials(
+            peak[keep],
+            cost[keep],
+            macs[keep],
+            begin[keep],
+            before[keep],
+            way[keep],
+            makers,
+            maker[keep],
+        )
+
+    def _macs_before(self, end: int) -> int:
+        return sum(item.macs for item in self._facts.items[:end])
+
+    def _front(self, peak: Array, cost: Array, macs: Array) -> Array:
+        goal = self._goal
+        return front_within(peak, goal.value(cost, macs), goal.tie(cost, macs), goal.others(macs))
+
+    def _candidate(self, fronts: Sequence[_Partials], index: int) -> Candidate:
+        last = fronts[-1]
+        segments: list[PlannedSegment] = []
+        end, at = self._count, index
+        while end > 0:
+            partials = fronts[end]
+            segments.append(partials.segments[partials.maker[at]](int(partials.way[at])))
+            end, at = int(partials.start[at]), int(partials.before[at])
+        plan = Plan(
+            self._facts.graph, self._with_views(segments[::-1]), self._facts.input_mode
+        ).verify()
+        return Candidate(
+            plan,
+            int(last.peak[index]) + self._fixed_bytes,
+            float(last.cost[index]),
+            int(last.macs[index]),
+        )
+
+    def _with_views(self, segments: Sequence[PlannedSegment]) -> tuple[PlannedSegment, ...]:
+        """Give the nodes that are views, and have no step, to the segment in front of them."""
+        names = [node.name for node in self._facts.graph.nodes]
+        items = {item.name for item in self._facts.items}
+        position, found = 0, []
+        if not segments:
+            return (PlannedSegment("L", tuple(names)),)  # nothing but views
+        for number, segment in enumerate(segments):
+            last = names.index(segment.nodes[-1]) if segment.nodes else position - 1
+            while last + 1 < len(names) and names[last + 1] not in items:
+                last += 1
+            if number == len(segments) - 1:
+                last = len(names) - 1
+            found.append(dataclasses.replace(segment, nodes=tuple(names[position : last + 1])))
+            position = last + 1
+        return tuple(found)
+
+    def _ways_from(self, i: int) -> Iterator[tuple[int, _Ways]]:
+        """The ways to run every segment that begins with item i, with the end behind it."""
+        yield i + 1, self._layer_ways(i)
+        for number, option in enumerate(self._facts.pairs.get(i, ())):
+            if option.planned.primitive == "E":
+                yield i + 2, self._whole_pair_ways(i, number)
+        reached: dict[int, list[Flows]] = {i: [start(i)]}
+        history: dict[int, Flows] = {}
+        for j in range(i, self._count + 1):
+            if j not in reached:
+                continue
+            flows = merged(self._facts, reached.pop(j), self._goal, limit=self._limit)
+            history[j] = flows
+            if len(flows) == 0:
+                continue
+            if j > i:
+                yield from self._flow_ways(i, flows, history)
+            if j < self._count and j - i < LONGEST_SEGMENT:
+                self._extend(reached, flows)
+
+    def _extend(self, reached: dict[int, list[Flows]], flows: Flows) -> None:
+        j = flows.end
+        reached.setdefault(j + 1, []).append(with_item(self._facts, flows))
+        for number, option in enumerate(self._facts.pairs.get(j, ())):
+            if option.planned.primitive != "E" and (option.is_free or self._goal.extra_macs != 0):
+                reached.setdefault(j + 2, []).append(with_pair(self._facts, flows, number))
+
+    def _flow_ways(
+        self, i: int, flows: Flows, history: Mapping[int, Flows]
+    ) -> Iterator[tuple[int, _Ways]]:
+        """The ways that flows of items i to j - 1 become a segment."""
+        j = flows.end
+        if j == i + 1 and i > 0:
+            return  # row by row alone is what L does, better
+        maps = self._chases.map_bytes(i, j)
+        whole = np.array([maps.bytes_with(int(later)) for later in flows.later], np.int64)
+        peak = whole + flows.kept + flows.working
+        keep = self._front(peak, flows.cost, flows.macs)
+        items = self._facts.items[i:j]
+        names = tuple(item.name for item in items if item.step.kernel is not None)
+        accumulating = tuple(item.name for item in items if item.accumulates)
+
+        def segment(way: int) -> PlannedSegment:
+            pairs = chosen_pairs(self._facts, history, j, int(keep[way]))
+            return PlannedSegment("C", names, tuple(o.planned for o in pairs), accumulating)
+
+        yield j, _Ways(peak[keep], flows.cost[keep], flows.macs[keep], segment)
+
+    def _layer_ways(self, i: int) -> _Ways:
+        item = self._facts.items[i]
+        flows = item.step.kernel is None
+        peak = self._chases.layer_bytes(i) + (0 if flows else item.whole_scratch_bytes)
+        planned = PlannedSegment("C" if flows else "L", () if flows else (item.name,))
+        return _one_way(peak, item.whole_cost, item.macs, planned)
+
+    def _whole_pair_ways(self, i: int, number: int) -> _Ways:
+        option = self._facts.pairs[i][number]
+        peak = self._chases.apart_bytes(i, i + 2) + option.kept_bytes + option.scratch_bytes
+        names = (option.planned.producer, option.planned.consumer)
+        planned = PlannedSegment("C", names, (option.planned,))
+        return _one_way(peak, option.cost, option.macs, planned)
+
+
+def _one_way(peak: int, cost: float, macs: int, planned: PlannedSegment) -> _Ways:
+    return _Ways(np.array([peak]), np.array([cost]), np.array([macs]), lambda way: planned)

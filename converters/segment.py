@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of one segment: kernels over rows or maps, their order, and what they keep."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from edgekit.converters.choose import Choice
+from edgekit.converters.overlaps import Placed
+from edgekit.converters.schedule.order import Order, Unit, demand_order, row_lives
+from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
+from edgekit.converters.storage import Storage
+from edgekit.converters.units import input_unit, layer_unit, pair_rows, pair_unit
+from edgekit.ir import Call, Tensor
+from edgekit.kernel import Binding
+from edgekit.layout import NHWC, map_size
+from edgekit.ops import operator_of
+from edgekit.program import INPUT_STEP, Operand, Pair, RowLoop, Step, working_name
+from edgekit.window import Axis
+
+
+class SegmentBuilder:
+    """Builds the steps and units of one segment; without ``pack`` only what a search looks at."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        choices: Mapping[str, Choice],
+        planned: PlannedSegment,
+        first_step: int,
+        *,
+        pack: bool = True,
+    ) -> None:
+        self._storage, self._choices, self._planned = storage, choices, planned
+        self._first_step = first_step
+        self._pack = pack
+        self._nodes = frozenset(planned.nodes)
+        self._flows = planned.primitive == "C"
+        self.steps: list[Step] = []
+        self._names: dict[str, int] = {}
+        self.units: list[Unit] = []
+        self._unit_steps: list[Step] = []
+        self.pairs: list[Pair] = []
+        self._hidden: set[str] = set()
+        self._pair_of = {pair.producer: pair for pair in planned.pairs}
+        self._producers = {pair.consumer: pair.producer for pair in planned.pairs}
+
+    def add_input(self, tensor: str) -> None:
+        """The step that takes the rows of a streamed input."""
+        row_bytes = self._storage.row_bytes(tensor)
+        operand = Operand(tensor, "model_input", bytes=row_bytes)
+        output = self._storage.operand(tensor)
+        step = Step(
+            INPUT_STEP, INPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (operand,), output
+        )
+        self._append(step, input_unit(self._storage, self._index(), tensor))
+
+    def add_copy(self, tensor: str, index: int) -> None:
+        source = self._storage.operand(tensor)
+        source = dataclasses.replace(source, row_bytes=0, ring_rows=1)
+        output = Operand(tensor, "model_output", index=index, bytes=source.bytes)
+        name = f"copy_to_output_{index}"
+        step = Step(name, "copy", tensor, 0, None, None, Binding((NHWC,)), (source,), output)
+        unit = layer_unit(self._storage, self._index(), step)
+        unit = dataclasses.replace(unit, output=name)
+        self._append(step, unit)
+
+    def add(self, call: Call) -> None:
+        name = call.node.name
+        step = self._step(call)
+        if name in self._pair_of:
+            self._names[name] = self._index()
+            self.steps.append(step)
+            self._hidden.add(self._storage.root_of(call.output.name))
+        elif name in self._producers:
+            self._add_pair(step, self._pair_of[self._producers[name]])
+        else:
+            self._append(step, layer_unit(self._storage, self._index(), step))
+
+    def _index(self) -> int:
+        return self._first_step + len(self.steps)
+
+    def _append(self, step: Step, unit: Unit) -> None:
+        self._names[step.layer] = self._index()
+        self.steps.append(step)
+        self.units.append(unit)
+        self._unit_steps.append(step)
+
+    def _add_pair(self, consumer: Step, planned: PlannedPair) -> None:
+        index = self._names[planned.producer]
+        producer = self.steps[index - self._first_step]
+        pair = self._pair(planned, producer, consumer, index, self._index())
+        unit = pair_unit(self._storage, pair, producer, consumer)
+        scratch_bytes = max(producer.scratch_bytes, consumer.scratch_bytes)
+        scratch = self._working(planned.consumer, "scratch") if scratch_bytes else None
+        producer, consumer = (
+            dataclasses.replace(step, scratch=scratch, scratch_bytes=scratch_bytes)
+            for step in (producer, consumer)
+        )
+        between = _between(pair, consumer.operands[0])
+        self.steps[index - self._first_step] = dataclasses.replace(producer, output=between)
+        self._append(dataclasses.replace(consumer, operands=(between,)), unit)
+        self.pairs.append(pair)
+
+    def _working(self, layer: str, what: str) -> str:
+        return working_name(self._storage.graph, f"{layer}/{what}")
+
+    def _pair(
+        self, planned: PlannedPair, producer: Step, consumer: Step, first: int, second: int
+    ) -> Pair:
+        assert producer.loop is not None and consumer.loop is not None
+        axis = consumer.loop.rows
+        assert isinstance(axis, Axis) and axis.dilation == axis.upsampling == 1
+        channels = producer.loop.output_channels
+        block = min(planned.block_channels, channels)
+        layout, width = producer.output.layout, producer.loop.output_width
+        row_bytes = layout.row_bytes(width, block)
+        height = producer.loop.output_height
+        kept_rows = {"F": max(axis.kernel - axis.stride, 0), "R": 0, "E": axis.kernel}
+        kept = min(kept_rows[planned.primitive], height)
+        first_rows = 0
+        if planned.primitive == "F" and kept:
+            ahead = axis.kernel - axis.pad_before - axis.stride
+            first_rows = max(0, min(height, ahead))
+        tile_rows = _tile_rows(axis, kept, first_rows, consumer.loop)
+        return Pair(
+            producer=first,
+            consumer=second,
+            channels=channels,
+            block_channels=block,
+            block_row_bytes=row_bytes,
+            kept=self._working(planned.consumer, "kept") if kept else "",
+            kept_rows=kept,
+            kept_block_bytes=0 if planned.primitive == "E" else kept * row_bytes,
+            tile=self._working(planned.consumer, "tile") if tile_rows else "",
+            tile_rows=tile_rows,
+            first_rows=first_rows,
+            whole_map=planned.primitive == "E",
+        )
+
+    def _step(self, call: Call) -> Step:
+        choice = self._choices[call.node.name]
+        kernel, binding = choice.kernel, choice.binding
+        if call.node.name in self._planned.accumulating:
+            assert choice.accumulating is not None
+            kernel = choice.accumulating
+        if self._flows:
+            binding = dataclasses.replace(binding, flat=False)
+        scratch_bytes = kernel.scratch_bytes(call, binding)
+        operator = operator_of(call.node)
+        operands = tuple(self._storage.operand(t.name) for t in operator.runtime_operands(call))
+        step = Step(
+            layer=call.node.name,
+            op=call.node.op,
+            source=call.node.source,
+            macs=operator.macs(call),
+            kernel=kernel,
+            struct=kernel.pack(call, binding) if self._pack else None,
+            binding=binding,
+            operands=operands,
+            output=self._storage.operand(call.output.name),
+            scratch=self._working(call.node.name, "scratch") if scratch_bytes else None,
+            scratch_bytes=scratch_bytes,
+            fill=_zero_point(call.output) if binding.output.kind == "row_planar" else None,
+            padding_value=_zero_point(call.inputs[0]) if kernel.needs_padding_row else None,
+        )
+        return _with_loop(step, call) if kernel.kind == "rows" else step
+
+    def final_tensors(self) -> list[str]:
+        """The tensors that the segment must complete: nothing in it reads them, or others do too."""
+        read = {read.tensor for unit in self.units for read in unit.reads}
+        outputs = dict.fromkeys(unit.output for unit in self.units)
+        return [t for t in outputs if t not in read or self._must_be_whole(t)]
+
+    def placed(self) -> Placed:
+        """Order the rows, and keep as many of each tensor as that needs."""
+        storage = self._storage
+        order = demand_order(self.units, self.final_tensors())
+        lives = row_lives(self.units, order)
+        rings = {
+            tensor: life.capacity
+            for tensor, life in lives.items()
+            if self._can_be_ring(tensor) and life.capacity < storage.height(tensor)
+        }
+        steps = [self._with_rings(step, rings) for step in self.steps]
+        steps_of_units = {step.layer: step for step in steps}
+        return Placed(
+            steps,
+            self.pairs,
+            self.units,
+            [steps_of_units[step.layer] for step in self._unit_steps],
+            order,
+            lives,
+            [t for t in lives if t in storage.graph.tensors and t not in rings],
+            {tensor: rows * storage.row_bytes(tensor) for tensor, rows in rings.items()},
+            self._working_buffers(order),
+            self._macs_executed(order),
+        )
+
+    def _must_be_whole(self, root: str) -> bool:
+        """Whether something outside the segment reads a tensor."""
+        if root not in self._storage.graph.tensors:
+            return True
+        return not self._storage.in_arena(root) or self._storage.outlives(root, self._nodes)
+
+    def _can_be_ring(self, root: str) -> bool:
+        if not self._flows or root not in self._storage.graph.tensors:
+            return False
+        return not self._must_be_whole(root) and self._storage.has_plain_rows(root)
+
+    def _with_rings(self, step: Step, rings: Mapping[str, int]) -> Step:
+        def resized(operand: Operand) -> Operand:
+            root = operand.buffer
+            if operand.place != "arena" or root not in rings:
+                return operand
+            size = rings[root] * self._storage.row_bytes(root)
+            return dataclasses.replace(operand, ring_rows=rings[root], bytes=size)
+
+        return dataclasses.replace(
+            step,
+            operands=tuple(resized(operand) for operand in step.operands),
+            output=resized(step.output),
+        )
+
+    def _working_buffers(self, order: Order) -> dict[str, tuple[int, Sequence[int]]]:
+        """Scratch lives while its step fires; sums and kept rows from the first firing to the last."""
+        times: dict[str, list[int]] = {}
+        for time, (unit, number) in enumerate(zip(order.units, order.numbers, strict=True)):
+            index = self.units[unit].firings[number][0]
+            times.setdefault(self.steps[index - self._first_step].layer, []).append(time)
+        found: dict[str, tuple[int, Sequence[int]]] = {}
+        paired = {pair.producer: pair for pair in self.pairs}
+        paired |= {pair.consumer: pair for pair in self.pairs}
+        for index, step in enumerate(self.steps, start=self._first_step):
+            used = times.get(step.layer, [])
+            if step.scratch and used:
+                assert step.kernel is not None
+                lasting = range(used[0], used[-1] + 1) if step.kernel.accumulates else used
+                before = found.get(step.scratch, (0, ()))[1]
+                found[step.scratch] = step.scratch_bytes, sorted({*before, *lasting})
+            if index in paired and paired[index].consumer == index:
+                found |= _pair_buffers(paired[index], self.steps, self._first_step, times)
+        return found
+
+    def _macs_executed(self, order: Order) -> int:
+        fired = [0] * len(self.units)
+        for unit in order.units:
+            fired[unit] += 1
+        total = sum(
+            step.macs * fired[number] // len(self.units[number].firings)
+            for number, step in enumerate(self._unit_steps)
+            if step.layer not in self._producers
+        )
+        return total + sum(self.pair_macs(pair) for pair in self.pairs)
+
+    def pair_macs(self, pair: Pair) -> int:
+        """Multiply-accumulates of a pair, rows that are computed again counted again."""
+        producer = self.steps[pair.producer - self._first_step]
+        consumer = self.steps[pair.consumer - self._first_step]
+        assert producer.loop is not None and consumer.loop is not None
+        if pair.whole_map:
+            windows = map(consumer.loop.rows_of, range(consumer.loop.output_height))
+            rows = len({row for window in windows for row in window})
+        else:
+            rows = sum(len(made) for made in pair_rows(pair, consumer.loop))
+        return consumer.macs + producer.macs * rows // producer.loop.output_height
+
+
+def _pair_buffers(
+    pair: Pair, steps: Sequence[Step], first_step: int, times: Mapping[str, list[int]]
+) -> dict[str, tuple[int, Sequence[int]]]:
+    producer, consumer = (steps[i - first_step] for i in (pair.producer, pair.consumer))
+    used = sorted([*times.get(producer.layer, []), *times.get(consumer.layer, [])])
+    found: dict[str, tuple[int, Sequence[int]]] = {}
+    if pair.kept and used:
+        found[pair.kept] = pair.kept_bytes, range(used[0], used[-1] + 1)
+    if pair.tile and used:
+        found[pair.tile] = pair.tile_rows * pair.block_row_bytes, times[consumer.layer]
+    return found
+
+
+def _tile_rows(axis: Axis, kept: int, first_rows: int, loop: RowLoop) -> int:
+    """New rows of a window, at most, whose slot holds a row that is still needed (ek_pair.c)."""
+    most, before = 0, first_rows
+    for y in range(loop.output_height):
+        window = loop.rows_of(y)
+        new = [row for row in window if row >= before] if kept else window
+        needed = max(axis.first_input(y), 0)
+        most = max(most, sum(not kept or row - kept >= needed for row in new))
+        before = max([before, *(row + 1 for row in window)])
+    return most
+
+
+def _between(pair: Pair, operand: Operand) -> Operand:
+    """What stands for the map between in the steps of a pair: kept rows, or the tile."""
+    rows = pair.kept_rows or pair.tile_rows
+    return dataclasses.replace(
+        operand,
+        buffer=pair.kept or pair.tile,
+        bytes=rows * pair.block_row_bytes,
+        row_bytes=pair.block_row_bytes,
+        ring_rows=rows,
+    )
+
+
+def _zero_point(tensor: Tensor) -> int:
+    assert tensor.quantization is not None
+    return tensor.quantization.zero_point
+
+
+def _with_loop(step: Step, call: Call) -> Step:
+    operator = operator_of(call.node)
+    height, width, channels = map_size(call.output.shape)
+    operands = operator.runtime_operands(call)
+    input_height = max(map_size(tensor.shape)[0] for tensor in operands)
+    assert step.kernel is not None
+    if step.binding.flat:
+        loop = RowLoop(Axis(1), 1, 1, height * width, channels)
+    elif step.kernel.accumulates:
+        loop = RowLoop(Axis(1), input_height, input_height, width, channels)
+    else:
+        rows = operator.row_map(call) or Axis(1)
+        loop = RowLoop(rows, input_height, height, width, channels)
+    return dataclasses.replace(
+        step,
+        loop=loop,
+        operands=tuple(_by_rows(operand, loop) for operand in step.operands),
+        output=_by_rows(step.output, loop),
+    )
+
+
+def _by_rows(operand: Operand, loop: RowLoop) -> Operand:
+    """An operand of height 1 repeats its row; a flat step sees one row."""
+    flat = loop.input_height == loop.output_height == 1
+    if flat or operand.ring_rows == 1:
+        return dataclasses.replace(operand, row_bytes=0, ring_rows=1)
+    return operand

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the tensors of a model live: roots of views, ports, layouts, rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from edgekit.converters.choose import Choice
+from edgekit.ir import DTYPE_BYTES, Node, QGraph
+from edgekit.layout import NHWC, map_size
+from edgekit.ops import operator_of
+from edgekit.program import Operand
+
+
+class Storage:
+    """The memory behind every tensor; tensors that are views share the storage of their root.
+
+    ``arena_input``: the model's inputs lie in the arena instead of the caller's memory;
+    ``arena_output``: its outputs do until they are copied.
+    """
+
+    def __init__(
+        self,
+        graph: QGraph,
+        choices: Mapping[str, Choice],
+        *,
+        arena_input: bool = False,
+        arena_output: bool = False,
+    ) -> None:
+        self.graph = graph
+        self._root: dict[str, str] = {}
+        for node in graph.nodes:
+            if operator_of(node).is_view:
+                self._root[node.outputs[0]] = self.root_of(node.inputs[0])
+        self._input_ports: dict[str, int] = {}
+        if not arena_input:
+            self._input_ports = {port.tensor: i for i, port in enumerate(graph.inputs)}
+        self._output_ports: dict[str, int] = {}
+        copies: list[tuple[str, int]] = []
+        inputs = {port.tensor for port in graph.inputs}
+        for index, port in enumerate(graph.outputs):
+            root = self.root_of(port.tensor)
+            fixed = root in inputs or graph.tensors[root].is_constant
+            if fixed or arena_output or root in self._output_ports:
+                copies.append((port.tensor, index))
+            else:
+                self._output_ports[root] = index
+        self.copies = tuple(copies)
+        """Outputs that need a copy: (tensor, index of the output)."""
+        self._layouts = {
+            call.output.name: choices[call.node.name].binding.output
+            for call in graph.calls()
+            if call.node.name in choices
+        }
+        self.readers = self._readers(graph)
+        """The nodes that read a root or a view of it, views themselves left out."""
+
+    def _readers(self, graph: QGraph) -> dict[str, list[Node]]:
+        readers: dict[str, list[Node]] = {}
+        for node in graph.nodes:
+            if not operator_of(node).is_view:
+                for root in dict.fromkeys(self.root_of(name) for name in node.inputs):
+                    readers.setdefault(root, []).append(node)
+        return readers
+
+    def root_of(self, tensor: str) -> str:
+        """The tensor in whose memory a tensor lies."""
+        return self._root.get(tensor, tensor)
+
+    def height(self, tensor: str) -> int:
+        return map_size(self.graph.tensors[tensor].shape)[0]
+
+    def row_bytes(self, tensor: str) -> int:
+        """Bytes from one row of a tensor to the next, in the layout of its root."""
+        values = self.graph.tensors[tensor]
+        _, width, channels = map_size(values.shape)
+        layout = self._layouts.get(self.root_of(tensor), NHWC)
+        return layout.row_bytes(width, channels, element_bytes=DTYPE_BYTES[values.dtype])
+
+    def map_bytes(self, tensor: str) -> int:
+        return self.height(tensor) * self.row_bytes(tensor)
+
+    def operand(self, name: str) -> Operand:
+        """The whole map of a tensor."""
+        tensor = self.graph.tensors[name]
+        root = self.root_of(name)
+        height, width, _ = map_size(tensor.shape)
+        operand = Operand(
+            name,
+            "arena",
+            root,
+            bytes=self.map_bytes(name),
+            pixels=height * width,
+            row_bytes=self.row_bytes(name),
+            ring_rows=height,
+            layout=self._layouts.get(root, NHWC),
+        )
+        if tensor.is_constant:
+            return dataclasses.replace(operand, place="constant", buffer="", data=tensor.data)
+        if root in self._input_ports:
+            index = self._input_ports[root]
+            return dataclasses.replace(operand, place="model_input", buffer="", index=index)
+        if root in self._output_ports:
+            index = self._output_ports[root]
+            return dataclasses.replace(operand, place="model_output", buffer="", index=index)
+        return operand
+
+    def in_arena(self, root: str) -> bool:
+        tensor = self.graph.tensors[root]
+        ports = root in self._input_ports or root in self._output_ports
+        return not ports and not tensor.is_constant
+
+    def outlives(self, root: str, nodes: frozenset[str]) -> bool:
+        """Whether something besides the nodes reads a root, or the model returns it."""
+        if any(self.root_of(tensor) == root for tensor, _ in self.copies):
+            return True
+        return any(node.name not in nodes for node in self.readers.get(root, []))
+
+    def has_plain_rows(self, root: str) -> bool:
+        """Whether all who read a root see its rows as they are, not another shape of them."""
+        rows = (self.height(root), self.row_bytes(root))
+        names = {
+            name
+            for node in self.readers.get(root, [])
+            for name in node.inputs
+            if self.root_of(name) == root
+        }
+        return all((self.height(name), self.row_bytes(name)) == rows for name in names)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the C functions of a model are called on this machine, one way for each input mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import ValidationError
+from edgekit.ir import Array
+from edgekit.layout import map_size
+from edgekit.manifest import Manifest
+
+_SPOILED = 0x5C
+"""What pushed rows are overwritten with: the model must not need them any more."""
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """The tensors of one run and the bytes of its arena, guards left out."""
+
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    arena: Array
+
+
+def declarations(manifest: Manifest) -> str:
+    """The model's functions as cffi parses them; pointers to tensors are untyped."""
+    name = manifest.name
+    if manifest.input_mode == "stream":
+        return (
+            f"void {name}_begin(void *); int {name}_push_rows(void *, const void *, uint32_t);"
+            f"int {name}_finish(void *, const void *);"
+        )
+    source = ""
+    if manifest.input_mode == "pull":
+        window = "int32_t y, int32_t x, int32_t height, int32_t width"
+        source = (
+            f"typedef struct {{ void *context; void (*read)(void *, {window}, void *); }} source;"
+        )
+    return f"{source} int {name}_run(const void *, const void *, void *);"
+
+
+class HostCaller:
+    """Calls the functions of a loaded model; ``random`` draws what a caller is free to choose."""
+
+    def __init__(self, ffi: Any, library: Any, manifest: Manifest) -> None:
+        self._ffi, self._library, self._manifest = ffi, library, manifest
+
+    def run(self, memory: HostMemory, random: np.random.Generator) -> None:
+        """Compute ``memory.outputs``.
+
+        Raises:
+            ValidationError: a function returned another status than EK_OK, or asked for input that
+                there is not.
+        """
+        mode = self._manifest.input_mode
+        if mode == "stream":
+            self._stream(memory, random)
+        elif mode == "pull":
+            self._pull(memory)
+        elif mode == "overwrite":
+            self._overwrite(memory, in_place=bool(random.integers(2)))
+        else:
+            self._check_run(self._inputs(memory.inputs), memory)
+
+    def _inputs(self, arrays: tuple[Array, ...]) -> Any:
+        return self._ports(arrays, struct=self._manifest.port_structs[0])
+
+    def _outputs(self, memory: HostMemory) -> Any:
+        return self._ports(memory.outputs, struct=self._manifest.port_structs[1])
+
+    def _ports(self, arrays: tuple[Array, ...], *, struct: bool) -> Any:
+        """A struct of pointers has the layout of an array of pointers."""
+        pointers = [self._address(array) for array in arrays]
+        return self._ffi.new("void *[]", pointers) if struct else pointers[0]
+
+    def _address(self, array: Array) -> Any:
+        return self._ffi.cast("void *", array.ctypes.data)
+
+    def _call(self, word: str, *arguments: Any) -> Any:
+        return getattr(self._library, f"{self._manifest.name}_{word}")(*arguments)
+
+    def _check(self, word: str, *arguments: Any) -> None:
+        status = self._call(word, *arguments)
+        if status != 0:
+            raise ValidationError(f"{self._manifest.name}_{word}: returned status {status}")
+
+    def _check_run(self, inputs: Any, memory: HostMemory) -> None:
+        self._check("run", inputs, self._outputs(memory), self._address(memory.arena))
+
+    def _overwrite(self, memory: HostMemory, *, in_place: bool) -> None:
+        """The input where the caller has it, or at its place in the arena."""
+        given = memory.inputs
+        if in_place:
+            given = tuple(
+                memory.arena[entry.arena_offset :][: entry.bytes] for entry in self._manifest.inputs
+            )
+            for place, array in zip(given, memory.inputs, strict=True):
+                place[:] = array.ravel().view(np.uint8)
+        self._check_run(self._inputs(given), memory)
+
+    def _stream(self, memory: HostMemory, random: np.random.Generator) -> None:
+        (image,) = memory.inputs
+        rows = image.reshape(map_size(image.shape)[0], -1)
+        arena = self._address(memory.arena)
+        self._call("begin", arena)
+        start = 0
+        for count in chunk_sizes(len(rows), random):
+            chunk = np.array(rows[start : start + count])
+            self._check("push_rows", arena, self._address(chunk), count)
+            if not np.array_equal(chunk, rows[start : start + count]):
+                raise ValidationError(f"{self._manifest.name}_push_rows: it changed its input")
+            chunk[...] = _SPOILED
+            start += count
+        self._check("finish", arena, self._outputs(memory))
+
+    def _pull(self, memory: HostMemory) -> None:
+        (image,) = memory.inputs
+        pixels = image.reshape(map_size(image.shape))
+        problems: list[str] = []
+
+        def read(context: Any, y: int, x: int, height: int, width: int, destination: Any) -> None:
+            window = pixels[max(y, 0) : y + height, max(x, 0) : x + width]
+            offset = int(self._ffi.cast("uintptr_t", destination)) - memory.arena.ctypes.data
+            if window.shape[:2] != (height, width):
+                problems.append(f"read of {height} x {width} pixels at ({y}, {x})")
+            elif not 0 <= offset <= memory.arena.size - window.nbytes:
+                problems.append("read to a destination outside of the arena")
+            else:
+                memory.arena[offset : offset + window.nbytes] = window.ravel().view(np.uint8)
+
+        callback = self._ffi.callback(
+            "void(void *, int32_t, int32_t, int32_t, int32_t, void *)",
+            read,
+            onerror=lambda kind, value, traceback: problems.append(repr(value)),
+        )
+        source = self._ffi.new("source *", [self._ffi.NULL, callback])
+        self._check_run(source, memory)
+        if problems:
+            raise ValidationError(f"{self._manifest.name}_run: {problems[0]}; report this as a bug")
+
+
+def chunk_sizes(rows: int, random: np.random.Generator) -> Iterator[int]:
+    """How many rows to push at a time: all, one by one, or as it comes, 0 included."""
+    kind = random.choice(("all", "single", "random"))
+    while rows > 0:
+        count = {"all": rows, "single": 1, "random": int(random.integers(rows + 1))}[kind]
+        yield count
+        rows -= count
+    yield 0

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_mean_s16.h"
+#include "ek_requantize.h"
+
+void ek_mean_s16__ref_accumulating(const void *layer_, const void *const *rows, void *output,
+                                   const ek_region *region, void *scratch) {
+  const ek_mean_s16 *layer = (const ek_mean_s16 *)layer_;
+  const int16_t *in = (const int16_t *)rows[0];
+  int32_t *sums = (int32_t *)scratch;
+  for (int32_t i = 0; i < layer->inner; i++) {
+    int32_t sum = region->row == 0 ? 0 : sums[i];
+    for (int32_t n = 0; n < layer->count; n++) {
+      sum += in[n * layer->inner + i];
+    }
+    sums[i] = sum;
+    if (region->row == layer->outer - 1) {
+      const int32_t mean = ek_scale(sum, layer->multiplier, layer->shift);
+      ((int16_t *)output)[i] = (int16_t)ek_clamp(mean, -32768, 32767);
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_requantize.h"
+#include "ek_squared_difference_s8.h"
+
+static int8_t squared_difference(const ek_squared_difference_s8 *layer, int32_t a, int32_t b) {
+  const int32_t first = (a - layer->first_zero_point) * ((int32_t)1 << layer->left_shift);
+  const int32_t second = (b - layer->second_zero_point) * ((int32_t)1 << layer->left_shift);
+  const int32_t difference = ek_scale(first, layer->first_multiplier, layer->first_shift) -
+                             ek_scale(second, layer->second_multiplier, layer->second_shift);
+  const int32_t zero_point = layer->output_zero_point;
+  const int32_t scaled =
+      ek_scale(difference * difference, layer->output_multiplier, layer->output_shift);
+  return (int8_t)(ek_clamp(scaled, -128 - zero_point, 127 - zero_point) + zero_point);
+}
+
+void ek_squared_difference_s8__ref(const void *layer_, const void *const *rows, void *output,
+                                   const ek_region *region, void *scratch) {
+  const ek_squared_difference_s8 *layer = (const ek_squared_difference_s8 *)layer_;
+  (void)scratch;
+  for (int32_t column = region->column_begin; column < region->column_end; column++) {
+    const int8_t *first = (const int8_t *)rows[0] + column * layer->first_column_stride;
+    const int8_t *second = (const int8_t *)rows[1] + column * layer->second_column_stride;
+    int8_t *out = (int8_t *)output + column * layer->channels;
+    for (int32_t c = 0; c < layer->channels; c++) {
+      out[c] = squared_difference(layer, first[c * layer->first_channel_stride],
+                                  second[c * layer->second_channel_stride]);
+    }
+  }
+}

@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Executes a placed program on a byte arena in numpy: the oracle for its values and for its memory.
+
+Every byte knows which byte of which buffer it holds. A row is computed by the operator's reference
+from the rows that are found in memory; whoever finds a byte of something else has read a row that
+was overwritten, or that was never there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.converters.chase import in_place_elementwise
+from edgekit.ir import Array, Call, Tensor
+from edgekit.layout import map_size
+from edgekit.ops import operator_of
+from edgekit.program import (
+    CURSOR_BYTES,
+    INPUT_STEP,
+    Image,
+    Operand,
+    Pair,
+    Step,
+    cursor_name,
+)
+
+_PAINT = 0xA5
+_NOTHING = -1
+
+
+class ReplayError(Exception):
+    """The program reads bytes that are not what it takes them for, or claims too few."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The outputs in order, and the highest arena byte that was written plus one."""
+
+    outputs: tuple[Array, ...]
+    touched_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Bytes [begin, begin + size) of a map that lie at ``address``; ``key`` names the map."""
+
+    memory: _Memory
+    address: int
+    key: str
+    begin: int
+    size: int
+
+
+class _Memory:
+    """Bytes, each with a tag: the byte of a named map that it holds."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = np.full(size, _PAINT, np.uint8)
+        self.tags = np.full(size, _NOTHING, np.int64)
+        self._numbers: dict[str, int] = {}
+
+    def _wanted(self, part: _Part) -> Array:
+        number = self._numbers.setdefault(part.key, len(self._numbers))
+        return np.arange(part.begin, part.begin + part.size) + (number << 32)
+
+    def _span(self, part: _Part) -> slice:
+        if part.address < 0 or part.address + part.size > len(self.bytes):
+            raise ReplayError(f"'{part.key}' leaves the memory of {len(self.bytes)} bytes")
+        return slice(part.address, part.address + part.size)
+
+    def check(self, part: _Part, who: str) -> None:
+        held, wanted = self.tags[self._span(part)], self._wanted(part)
+        if not np.array_equal(held, wanted):
+            byte = int(np.flatnonzero(held != wanted)[0])
+            names = {number: name for name, number in self._numbers.items()}
+            other = names.get(int(held[byte]) >> 32, "nothing")
+            raise ReplayError(
+                f"{who}: byte {part.begin + byte} of '{part.key}' is not there; "
+                f"at {part.address + byte} lies {other}"
+            )
+
+    def read(self, part: _Part, who: str) -> Array:
+        self.check(part, who)
+        return self.bytes[self._span(part)].copy()
+
+    def write(self, part: _Part, values: Array) -> None:
+        span = self._span(part)
+        self.bytes[span] = values.view(np.uint8).ravel()
+        self.tags[span] = self._wanted(part)
+
+
+def replay(image: Image, sample: Sequence[Array]) -> Replayed:
+    """Run a program on one array for each input.
+
+    Raises:
+        ReplayError: a step reads what is not there, or leaves its memory.
+    """
+    run = _Replay(image, sample)
+    program = image.program
+    paired = {pair.consumer: pair for pair in program.pairs}
+    ahead = {pair.producer: pair for pair in program.pairs}
+    for firings in program.script:
+        for row in range(firings.row, firings.row + firings.count):
+            if firings.step in paired:
+                run.fire_pair(paired[firings.step], row)
+            elif firings.step in ahead:
+                run.fire_ahead(ahead[firings.step], row)
+            else:
+                run.fire(firings.step, row)
+    return run.result()
+
+
+class _Replay:
+    def __init__(self, image: Image, sample: Sequence[Array]) -> None:
+        self._image, self._program, self._graph = image, image.program, image.program.graph
+        self._calls = {call.node.name: call for call in self._graph.calls()}
+        self._arena = _Memory(image.arena_bytes)
+        self._inputs = [_Memory(array.nbytes) for array in sample]
+        self._outputs = [_Memory(self._graph.tensors[p.tensor].bytes) for p in self._graph.outputs]
+        self._sums: dict[int, list[Array]] = {}
+        for port, memory, array in zip(self._graph.inputs, self._inputs, sample, strict=True):
+            if image.program.input_mode == "overwrite":
+                place, memory = image.offsets[port.tensor], self._arena
+            else:
+                place = 0
+            part = _Part(memory, place, port.tensor, 0, array.nbytes)
+            memory.write(part, np.ascontiguousarray(array))
+        self._cursor: _Part | None = None
+        cursor = cursor_name(self._graph)
+        if cursor in image.offsets:
+            self._cursor = _Part(self._arena, image.offsets[cursor], cursor, 0, CURSOR_BYTES)
+            self._arena.write(self._cursor, np.zeros(CURSOR_BYTES, np.uint8))
+
+    def result(self) -> Replayed:
+        if self._cursor:
+            self._arena.check(self._cursor, "the caller")
+        outputs = []
+        for port, memory in zip(self._graph.outputs, self._outputs, strict=True):
+            if (memory.tags == _NOTHING).any():
+                raise ReplayError(f"output '{port.name}' is not complete")
+            tensor = self._graph.tensors[port.tensor]
+            outputs.append(memory.bytes.view(tensor.dtype).reshape(tensor.shape))
+        touched = np.flatnonzero(self._arena.tags != _NOTHING)
+        return Replayed(tuple(outputs), int(touched[-1]) + 1 if touched.size else 0)
+
+    def fire(self, index: int, row: int) -> None:
+        step = self._program.steps[index]
+        if step.kernel is None:
+            self._copy(step, row)
+        elif step.kernel.accumulates:
+            self._accumulate(index, step, row)
+        elif step.loop is None or step.binding.flat:
+            self._compute_whole(step)
+        else:
+            y = step.loop.output_height - 1 - row if index in self._image.bottom_up else row
+            self._compute_row(step, y)
+
+    def _copy(self, step: Step, row: int) -> None:
+        (source,) = step.operands
+        if step.op == INPUT_STEP:
+            size = step.output.row_bytes
+            part = _Part(self._inputs[source.index], row * size, source.tensor, row * size, size)
+            self._arena.write(self._row(step.output, row), part.memory.read(part, step.layer))
+        else:
+            values = self._whole(source)
+            values.memory.check(values, step.layer)
+            whole = self._whole(step.output)
+            whole.memory.write(whole, values.memory.read(values, step.layer))
+
+    def _part(self, operand: Operand, address: int, begin: int, size: int) -> _Part:
+        if operand.place == "arena":
+            offset = self._image.offsets[operand.buffer]
+            return _Part(self._arena, offset + address, operand.buffer, begin, size)
+        memories = self._inputs if operand.place == "model_input" else self._outputs
+        return _Part(memories[operand.index], address, self._root(operand), begin, size)
+
+    def _root(self, operand: Operand) -> str:
+        """The key of a port's memory, whose views share it."""
+        if operand.place == "model_input":
+            return self._graph.inputs[operand.index].tensor
+        return f"output {operand.index}"
+
+    def _row(self, operand: Operand, row: int) -> _Part:
+        if operand.row_bytes == 0:
+            return self._whole(operand)
+        size = operand.row_bytes
+        return self._part(operand, row % operand.ring_rows * size, row * size, size)
+
+    def _whole(self, operand: Operand) -> _Part:
+        return self._part(operand, 0, 0, operand.bytes)
+
+    def _trash_scratch(self, step: Step) -> None:
+        if step.scratch:
+            part = _Part(
+                self._arena, self._image.offsets[step.scratch], step.scratch, 0, step.scratch_bytes
+            )
+            self._arena.write(part, np.full(part.size, _PAINT, np.uint8))
+
+    def _compute_whole(self, step: Step) -> None:
+        self._trash_scratch(step)
+        operands = [operand for operand in step.operands if operand.place != "constant"]
+        parts = [self._whole(operand) for operand in operands]
+        maps = {o.tensor: self._map(o, range(self._height(o))) for o in operands}
+        values = self._evaluate(step, maps)
+        output = self._whole(step.output)
+        data = _to_bytes(values, step)
+        behind = step.kernel.write_behind if step.kernel else None
+        if behind is None or behind.grain is None:
+            output.memory.write(output, data)
+            self._check_all(parts, step)
+            return
+        pixels = step.output.pixels if step.loop else step.output.bytes
+        for start in range(0, pixels, behind.grain):
+            end = min(start + behind.grain, pixels)
+            self._write_pixels(output, data, (start, end), pixels)
+            unread = end if behind.buffered else start
+            for part in parts:
+                if part.size % pixels == 0:
+                    begin = unread * (part.size // pixels)
+                    rest = _Part(
+                        part.memory, part.address + begin, part.key, begin, part.size - begin
+                    )
+                    part.memory.check(rest, step.layer)
+                else:  # it repeats, so all of it is read again
+                    part.memory.check(part, step.layer)
+
+    def _write_pixels(self, output: _Part, data: Array, span: tuple[int, int], pixels: int) -> None:
+        size = output.size // pixels
+        begin, end = span[0] * size, span[1] * size
+        part = _Part(output.memory, output.address + begin, output.key, begin, end - begin)
+        part.memory.write(part, data.view(np.uint8).ravel()[begin:end])
+
+    def _check_all(self, parts: Sequence[_Part], step: Step) -> None:
+        for part in parts:
+            part.memory.check(part, f"{step.layer} when it has written")
+
+    def _compute_row(self, step: Step, y: int) -> None:
+        assert step.loop is not None
+        self._trash_scratch(step)
+        rows = step.loop.rows_of(y)
+        maps, output = {}, self._row(step.output, y)
+        safe: list[_Part] = []
+        for operand in step.operands:
+            if operand.place == "constant":
+                continue
+            maps[operand.tensor] = self._map(operand, rows)
+            parts = [self._row(operand, row) for row in rows]
+            if in_place_elementwise(step, operand):
+                safe += [
+                    p for p in parts if p.address < output.address or p.memory != output.memory
+                ]
+            else:
+                safe += parts
+        values = _row_of(self._evaluate(step, maps), y)
+        output.memory.write(output, _to_bytes(values, step))
+        self._check_all(safe, step)
+
+    def _map(self, operand: Operand, rows: Sequence[int]) -> Array:
+        """A map in which everything but the rows that are in memory is noise."""
+        tensor = self._graph.tensors[operand.tensor]
+        height, width, channels = map_size(tensor.shape)
+        found = _noise(tensor)
+        if operand.row_bytes == 0 and rows:
+            part = self._whole(operand)
+            found[:] = self._decode(operand, part, tensor).reshape(height, width, channels)
+        for row in rows if operand.row_bytes else ():
+            found[row] = self._decode(operand, self._row(operand, row), tensor)
+        return found
+
+    def _height(self, operand: Operand) -> int:
+        return map_size(self._graph.tensors[operand.tensor].shape)[0]
+
+    def _decode(self, operand: Operand, part: _Part, tensor: Tensor) -> Array:
+        data = part.memory.read(part, f"'{operand.tensor}'").view(tensor.dtype)
+        _, width, channels = map_size(tensor.shape)
+        if operand.layout.kind == "nhwc":
+            return data.reshape(-1, width, channels)
+        rows = data.reshape(-1, operand.layout.row_bytes(width, channels))
+        return operand.layout.from_memory(rows, width=width, channels=channels)
+
+    def _evaluate(self, step: Step, maps: Mapping[str, Array]) -> Array:
+        """The output (H, W, C) for maps by tensor name."""
+        call = self._calls[step.layer]
+        return _evaluate(call, maps)
+
+    def _accumulate(self, index: int, step: Step, row: int) -> None:
+        assert step.loop is not None
+        (operand,) = step.operands
+        part = self._row(operand, row)
+        rows = self._sums.setdefault(index, [])
+        scratch = None
+        if step.scratch:
+            offset = self._image.offsets[step.scratch]
+            scratch = _Part(self._arena, offset, step.scratch, 0, step.scratch_bytes)
+            if row > 0:
+                self._arena.check(scratch, step.layer)
+            self._arena.write(scratch, np.full(scratch.size, _PAINT, np.uint8))
+        rows.append(part.memory.read(part, step.layer))
+        if row + 1 == step.loop.output_height:
+            tensor = self._graph.tensors[operand.tensor]
+            data = np.concatenate(rows).view(tensor.dtype).reshape(map_size(tensor.shape))
+            values = self._evaluate(step, {operand.tensor: data})
+            output = self._whole(step.output)
+            output.memory.write(output, _to_bytes(values, step))
+            self._check_all([part, *([scratch] if scratch else [])], step)
+            del self._sums[index]
+
+    def fire_ahead(self, pair: Pair, row: int) -> None:
+        """ek_run_pair_ahead"""
+        producer = self._program.steps[pair.producer]
+        for block in _blocks(pair):
+            self._produce(pair, producer, row, block, self._slot(pair, block, row))
+
+    def fire_pair(self, pair: Pair, row: int) -> None:
+        """ek_run_pair_row, or ek_run_pair_map"""
+        consumer = self._program.steps[pair.consumer]
+        assert consumer.loop is not None
+        rows = range(consumer.loop.output_height) if pair.whole_map else [row]
+        read: list[_Part] = []
+        done: dict[int, Array] = {}
+        for block in _blocks(pair):
+            for y in rows:
+                values = self._run_block(pair, block, y, read)
+                done.setdefault(y, np.zeros((1, *values.shape[1:]), values.dtype))
+                done[y][..., slice(*block)] = values[..., slice(*block)]
+        for y, values in done.items():
+            part = self._row(consumer.output, y)
+            part.memory.write(part, _to_bytes(values, consumer))
+        self._check_all(read, consumer)
+
+    def _slot(self, pair: Pair, block: tuple[int, int], row: int) -> _Part:
+        assert row >= 0
+        number = block[0] // pair.block_channels
+        place = number * pair.kept_block_bytes + row % pair.kept_rows * pair.block_row_bytes
+        return self._block_part(pair, self._image.offsets[pair.kept] + place, block, row)
+
+    def _block_part(self, pair: Pair, address: int, block: tuple[int, int], row: int) -> _Part:
+        key = f"{pair.kept or pair.tile} block {block[0]}"
+        size = pair.block_row_bytes
+        return _Part(self._arena, address, key, row * size, size)
+
+    def _produce(
+        self, pair: Pair, producer: Step, row: int, block: tuple[int, int], place: _Part
+    ) -> list[_Part]:
+        """Compute a row of the map between; what was read for it."""
+        assert producer.loop is not None
+        self._trash_scratch(producer)
+        rows = producer.loop.rows_of(row)
+        operands = [o for o in producer.operands if o.place != "constant"]
+        maps = {o.tensor: self._map(o, rows) for o in operands}
+        values = _row_of(self._evaluate(producer, maps), row)[..., slice(*block)]
+        data = np.full(place.size, _PAINT, np.uint8)
+        encoded = _to_bytes(values, producer).view(np.uint8).ravel()
+        data[: encoded.size] = encoded
+        self._arena.write(place, data)
+        parts = [self._row(o, r) for o in operands for r in rows]
+        self._check_all(parts, producer)
+        return parts
+
+    def _run_block(self, pair: Pair, block: tuple[int, int], y: int, read: list[_Part]) -> Array:
+        """run_block of runtime_c/ek_pair.c"""
+        producer, consumer = (self._program.steps[i] for i in (pair.producer, pair.consumer))
+        assert consumer.loop is not None
+        places = self._gather(pair, block, y, read, producer)
+        self._trash_scratch(consumer)
+        tensor = self._graph.tensors[consumer.operands[0].tensor]
+        _, width, _ = map_size(tensor.shape)
+        noise = _noise(tensor)
+        layout, channels = producer.output.layout, block[1] - block[0]
+        for row, part in places.items():
+            data = self._arena.read(part, consumer.layer)[: layout.row_bytes(width, channels)]
+            rows = data.view(np.int8).reshape(1, -1)
+            noise[row, :, slice(*block)] = layout.from_memory(rows, width=width, channels=channels)
+        values = _row_of(self._evaluate(consumer, {tensor.name: noise}), y)
+        self._keep(pair, block, y, places)
+        return values
+
+    def _rows_before(self, pair: Pair, y: int) -> int:
+        axis = self._program.steps[pair.consumer].loop.rows  # type: ignore[union-attr]
+        if pair.kept_rows == 0:
+            return 0
+        if y == 0:
+            return pair.first_rows
+        return max((y - 1) * axis.stride - axis.pad_before + axis.kernel, 0)  # type: ignore[union-attr]
+
+    def _gather(
+        self, pair: Pair, block: tuple[int, int], y: int, read: list[_Part], producer: Step
+    ) -> dict[int, _Part]:
+        loop = self._program.steps[pair.consumer].loop
+        assert loop is not None
+        before, tiles = self._rows_before(pair, y), 0
+        window = loop.rows_of(y)
+        needed = max(loop.rows.first_input(y), 0)  # type: ignore[union-attr]
+        places = {}
+        for row in window:
+            if row < before:
+                places[row] = self._slot(pair, block, row)
+                continue
+            if pair.kept_rows and row - pair.kept_rows < needed:
+                places[row] = self._slot(pair, block, row)
+            else:
+                address = self._image.offsets[pair.tile] + tiles * pair.block_row_bytes
+                places[row] = self._block_part(pair, address, block, row)
+                tiles += 1
+            read += self._produce(pair, producer, row, block, places[row])
+        if tiles > pair.tile_rows:
+            raise ReplayError(f"{producer.layer}: {tiles} rows in a tile of {pair.tile_rows}")
+        return places
+
+    def _keep(
+        self, pair: Pair, block: tuple[int, int], y: int, places: Mapping[int, _Part]
+    ) -> None:
+        """Rows of the tile that later windows need move to their slots."""
+        loop = self._program.steps[pair.consumer].loop
+        assert loop is not None
+        before = self._rows_before(pair, y)
+        following = loop.rows.first_input(y + 1)  # type: ignore[union-attr]
+        for row, part in places.items():
+            if pair.kept_rows and row >= before and row >= following:
+                slot = self._slot(pair, block, row)
+                self._arena.write(slot, self._arena.read(part, "tile"))
+
+
+def _blocks(pair: Pair) -> Iterator[tuple[int, int]]:
+    """[begin, end) of the channels of each block."""
+    for begin in range(0, pair.channels, pair.block_channels):
+        yield begin, min(begin + pair.block_channels, pair.channels)
+
+
+def _noise(tensor: Tensor) -> Array:
+    random = np.random.default_rng(len(tensor.name))
+    found: Array = random.integers(-128, 128, map_size(tensor.shape)).astype(tensor.dtype)
+    return found
+
+
+def _row_of(values: Array, y: int) -> Array:
+    return values[y : y + 1]
+
+
+def _evaluate(call: Call, maps: Mapping[str, Array]) -> Array:
+    operator = operator_of(call.node)
+    inputs = [
+        tensor.data if tensor.data is not None else maps[tensor.name].reshape(tensor.shape)
+        for tensor in call.inputs
+    ]
+    return operator.evaluate(call, inputs).reshape(map_size(call.output.shape))
+
+
+def _to_bytes(values: Array, step: Step) -> Array:
+    """The bytes of rows (H, W, C) in the layout of the step's output."""
+    if step.output.layout.kind == "nhwc":
+        return np.ascontiguousarray(values).view(np.uint8).ravel()
+    assert step.fill is not None
+    return step.output.layout.to_memory(values, zero_point=step.fill).view(np.uint8).ravel()

@@ -90,7 +90,13 @@ class SegmentBuilder:
     def _add_pair(self, consumer: Step, planned: PlannedPair) -> None:
         index = self._names[planned.producer]
         producer = self.steps[index - self._first_step]
-        pair = self._pair(planned, producer, consumer, index, self._index())
+        pair = _pair(planned, producer, consumer, index, self._index())
+        graph = self._storage.graph
+        pair = dataclasses.replace(
+            pair,
+            kept=working_name(graph, pair.kept) if pair.kept else "",
+            tile=working_name(graph, pair.tile) if pair.tile else "",
+        )
         unit = pair_unit(self._storage, pair, producer, consumer)
         scratch_bytes = max(producer.scratch_bytes, consumer.scratch_bytes)
         scratch = self._working(planned.consumer, "scratch") if scratch_bytes else None
@@ -105,39 +111,6 @@ class SegmentBuilder:
 
     def _working(self, layer: str, what: str) -> str:
         return working_name(self._storage.graph, f"{layer}/{what}")
-
-    def _pair(
-        self, planned: PlannedPair, producer: Step, consumer: Step, first: int, second: int
-    ) -> Pair:
-        assert producer.loop is not None and consumer.loop is not None
-        axis = consumer.loop.rows
-        assert isinstance(axis, Axis) and axis.dilation == axis.upsampling == 1
-        channels = producer.loop.output_channels
-        block = min(planned.block_channels, channels)
-        layout, width = producer.output.layout, producer.loop.output_width
-        row_bytes = layout.row_bytes(width, block)
-        height = producer.loop.output_height
-        kept_rows = {"F": max(axis.kernel - axis.stride, 0), "R": 0, "E": axis.kernel}
-        kept = min(kept_rows[planned.primitive], height)
-        first_rows = 0
-        if planned.primitive == "F" and kept:
-            ahead = axis.kernel - axis.pad_before - axis.stride
-            first_rows = max(0, min(height, ahead))
-        tile_rows = _tile_rows(axis, kept, first_rows, consumer.loop)
-        return Pair(
-            producer=first,
-            consumer=second,
-            channels=channels,
-            block_channels=block,
-            block_row_bytes=row_bytes,
-            kept=self._working(planned.consumer, "kept") if kept else "",
-            kept_rows=kept,
-            kept_block_bytes=0 if planned.primitive == "E" else kept * row_bytes,
-            tile=self._working(planned.consumer, "tile") if tile_rows else "",
-            tile_rows=tile_rows,
-            first_rows=first_rows,
-            whole_map=planned.primitive == "E",
-        )
 
     def _step(self, call: Call) -> Step:
         choice = self._choices[call.node.name]
@@ -278,6 +251,38 @@ def _pair_buffers(
     if pair.tile and used:
         found[pair.tile] = pair.tile_rows * pair.block_row_bytes, times[consumer.layer]
     return found
+
+
+def _pair(planned: PlannedPair, producer: Step, consumer: Step, first: int, second: int) -> Pair:
+    assert producer.loop is not None and consumer.loop is not None
+    axis = consumer.loop.rows
+    assert isinstance(axis, Axis) and axis.dilation == axis.upsampling == 1
+    channels = producer.loop.output_channels
+    block = min(planned.block_channels, channels)
+    layout, width = producer.output.layout, producer.loop.output_width
+    row_bytes = layout.row_bytes(width, block)
+    height = producer.loop.output_height
+    kept_rows = {"F": max(axis.kernel - axis.stride, 0), "R": 0, "E": axis.kernel}
+    kept = min(kept_rows[planned.primitive], height)
+    first_rows = 0
+    if planned.primitive == "F" and kept:
+        ahead = axis.kernel - axis.pad_before - axis.stride
+        first_rows = max(0, min(height, ahead))
+    tile_rows = _tile_rows(axis, kept, first_rows, consumer.loop)
+    return Pair(
+        producer=first,
+        consumer=second,
+        channels=channels,
+        block_channels=block,
+        block_row_bytes=row_bytes,
+        kept=f"{planned.consumer}/kept" if kept else "",
+        kept_rows=kept,
+        kept_block_bytes=0 if planned.primitive == "E" else kept * row_bytes,
+        tile=f"{planned.consumer}/tile" if tile_rows else "",
+        tile_rows=tile_rows,
+        first_rows=first_rows,
+        whole_map=planned.primitive == "E",
+    )
 
 
 def _tile_rows(axis: Axis, kept: int, first_rows: int, loop: RowLoop) -> int:

@@ -55,17 +55,13 @@ def write_model(image: Image, target: str, folder: Path) -> None:
 def solid_bytes(image: Image) -> int:
     """The claimed bytes that are certainly written.
 
-    A map narrower than a tile leaves some of the scratch on top, and a last block of fewer channels
-    the end of the last row that a pair keeps.
+    Not all of a working buffer is, if it lies on top: a map may be narrower than a tile of pixels,
+    the last block of channels smaller, and padding may stand for rows that would be kept.
     """
     program = image.program
-    unsure = {step.scratch: step.scratch_bytes for step in program.steps if step.scratch}
-    for pair in program.pairs:
-        producer, rest = program.steps[pair.producer], pair.channels % pair.block_channels
-        if rest and producer.loop:
-            row_bytes = producer.output.layout.row_bytes(producer.loop.output_width, rest)
-            unsure[pair.kept] = pair.block_row_bytes - row_bytes
-    ends = (image.offsets[b.name] + b.bytes - unsure.get(b.name, 0) for b in program.buffers)
+    unsure = {step.scratch for step in program.steps if step.scratch}
+    unsure |= {name for pair in program.pairs for name in (pair.kept, pair.tile)}
+    ends = (image.offsets[b.name] + b.bytes for b in program.buffers if b.name not in unsure)
     return max(ends, default=0)
 
 

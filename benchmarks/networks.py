@@ -96,8 +96,8 @@ def efficientnet_lite0() -> Any:
     return _support().randomize(module), (torch.rand(1, 3, 224, 224),)
 
 
-def unet(widths: tuple[int, ...] = (16, 32, 64)) -> Any:
-    """Base 16 at 128 x 128, three levels by default, one output channel."""
+def unet(widths: tuple[int, ...] = (16, 32, 64, 128)) -> Any:
+    """Base 16 at 128 x 128, four levels by default, one output channel."""
     import torch
     from torch import nn
 

@@ -158,7 +158,10 @@ class _Search:
             segments.append(partials.segments[partials.maker[at]](int(partials.way[at])))
             end, at = int(partials.start[at]), int(partials.before[at])
         plan = Plan(
-            self._facts.graph, self._with_views(segments[::-1]), self._facts.input_mode
+            self._facts.graph,
+            self._with_views(segments[::-1]),
+            self._facts.input_mode,
+            self._facts.output_mode,
         ).verify()
         return Candidate(
             plan,

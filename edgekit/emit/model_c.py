@@ -15,11 +15,11 @@ from edgekit.emit.c_tables import (
     struct_bytes,
     struct_text,
 )
-from edgekit.emit.entry_points import entry_points, window_reader
+from edgekit.emit.entry_points import entry_points, row_writer, window_reader
 from edgekit.emit.interface import Interface
 from edgekit.emit.slices import Slices
 from edgekit.layout import map_size
-from edgekit.program import INPUT_STEP, Image, Operand, Pair, Step
+from edgekit.program import INPUT_STEP, OUTPUT_STEP, Image, Operand, Pair, Step
 from edgekit.window import Axis, RowTable
 
 _MAP_BYTES = 4 * 5
@@ -104,6 +104,8 @@ class _Emitter:
         self._add_maps(f"output_{index}", index, [step.output])
         if step.op == INPUT_STEP and self._interface.input_mode == "pull":
             self._add_pull(index)
+        elif step.op == OUTPUT_STEP:
+            self._add_sink(index)
         elif step.kernel is None:
             self._add_copy(index, step)
         elif step.loop is not None:
@@ -147,6 +149,15 @@ class _Emitter:
             "width": str(map_size(self._interface.inputs[0].tensor.shape)[1]),
         }
         self._add_detail(index, "ek_pull.h", "ek_pull_step", "ek_run_pull", members)
+
+    def _add_sink(self, index: int) -> None:
+        self.structs.append(row_writer(self._interface))
+        members = {
+            "write": "write_row",
+            "source": f"operands_{index}",
+            "sink": f"output_{index}",
+        }
+        self._add_detail(index, "ek_sink.h", "ek_sink_step", "ek_run_sink", members)
 
     def _add_copy(self, index: int, step: Step) -> None:
         members = {

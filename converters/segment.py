@@ -11,7 +11,7 @@ from edgekit.converters.overlaps import Placed
 from edgekit.converters.schedule.order import Order, Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
 from edgekit.converters.storage import Storage
-from edgekit.converters.units import input_unit, layer_unit, pair_rows, pair_unit
+from edgekit.converters.units import input_unit, layer_unit, pair_unit
 from edgekit.ir import Call, Tensor
 from edgekit.kernel import Binding
 from edgekit.layout import NHWC, map_size
@@ -236,7 +236,7 @@ class SegmentBuilder:
             windows = map(consumer.loop.rows_of, range(consumer.loop.output_height))
             rows = len({row for window in windows for row in window})
         else:
-            rows = sum(len(made) for made in pair_rows(pair, consumer.loop))
+            rows = sum(len(made) for made in pair.new_rows(consumer.loop))
         return consumer.macs + producer.macs * rows // producer.loop.output_height
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.converters.schedule.order import Firing, Read, Unit
 from edgekit.converters.storage import Storage
 from edgekit.ir import Array
-from edgekit.program import Operand, Pair, RowLoop, Step
+from edgekit.program import Operand, Pair, Step
 
 
 def layer_unit(storage: Storage, index: int, step: Step) -> Unit:
@@ -46,24 +46,13 @@ def pair_unit(storage: Storage, pair: Pair, producer: Step, consumer: Step) -> U
     if pair.whole_map:
         reads = tuple(_whole(storage, o.tensor) for o in operands)
         return Unit(((pair.consumer, 0),), _merged(reads), output, np.array([height]))
-    made = pair_rows(pair, consumer.loop)
+    made = pair.new_rows(consumer.loop)
     spans = [[r for row in rows for r in producer.loop.rows_of(row)] for rows in made]
     reads = tuple(_by_rows(storage, o, spans) for o in operands)
     ahead: list[Firing] = [(pair.producer, row) for row in range(pair.first_rows)]
     firings = (*ahead, *((pair.consumer, y) for y in range(height)))
     rows = np.array([0] * len(ahead) + list(range(1, height + 1)), np.int64)
     return Unit(tuple(firings), _merged(reads), output, rows)
-
-
-def pair_rows(pair: Pair, loop: RowLoop) -> list[list[int]]:
-    """The rows of the map between that each firing of a pair computes, those ahead first."""
-    made = [[row] for row in range(pair.first_rows)]
-    before = pair.first_rows
-    for y in range(loop.output_height):
-        window = loop.rows_of(y)
-        made.append([row for row in window if row >= before] if pair.kept_rows else window)
-        before = max([before, *(row + 1 for row in window)])
-    return made
 
 
 def _read_operands(step: Step) -> list[Operand]:

@@ -130,7 +130,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``input_bytes`` and ``output_bytes`` are those of the tensors; ``ram_bytes`` counts the arena, and
     of the tensors what the caller must hold: an input that is streamed, pulled or overwritten in
-    the arena is not held.
+    the arena is not held. ``slice_macs``: multiply-accumulates of one call of <name>_step at most.
     """
 
     edgekit_version: str
@@ -148,6 +148,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     macs_network: int
     macs_legalized: int
     macs_executed: int
+    slice_macs: int
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
     schedule: tuple[SegmentEntry, ...]
@@ -164,7 +165,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def entry_points(self) -> tuple[str, ...]:
         """The C functions of the model, in the order in which a caller needs them."""
-        words = ("begin", "push_rows", "finish") if self.input_mode == "stream" else ("run",)
+        streamed = ("begin", "push_rows", "finish")
+        words = (*(streamed if self.input_mode == "stream" else ("run",)), "step")
         return tuple(f"{self.name}_{word}" for word in words)
 
     def to_json(self) -> bytes:

@@ -153,6 +153,19 @@ class Pair:
         blocks = -(-self.channels // self.block_channels)
         return (blocks - 1) * self.kept_block_bytes + self.kept_rows * self.block_row_bytes
 
+    def new_rows(self, loop: RowLoop) -> list[list[int]]:
+        """The rows of the map between that each firing computes, those ahead first.
+
+        ``loop`` is the consumer's.
+        """
+        made = [[row] for row in range(self.first_rows)]
+        before = self.first_rows
+        for y in range(loop.output_height):
+            window = loop.rows_of(y)
+            made.append([row for row in window if row >= before] if self.kept_rows else window)
+            before = max([before, *(row + 1 for row in window)])
+        return made
+
 
 @dataclass(frozen=True, eq=False)
 class Step:

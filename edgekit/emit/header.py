@@ -27,6 +27,7 @@ def header_text(
     interface: Interface,
     *,
     arena_bytes: int,
+    slice_macs: int,
     input_offsets: Sequence[int],
     version: str,
     title: str,
@@ -41,6 +42,7 @@ def header_text(
 
 #include <stdint.h>
 
+#include "ek_position.h"
 #include "ek_status.h"
 
 #ifdef __cplusplus
@@ -49,6 +51,7 @@ extern "C" {{
 
 #define {macro}_ARENA_BYTES {arena_bytes} /* the only RAM besides the stack */
 #define {macro}_ARENA_ALIGN {ARENA_ALIGN}
+#define {macro}_SLICE_MACS {slice_macs} /* multiply-accumulates of one {interface.name}_step at most */
 
 /* Define it to place the constant tables, e.g. as __attribute__((section(".weights"))). */
 #ifndef {macro}_WEIGHTS_SECTION
@@ -157,12 +160,16 @@ def _function_comments(interface: Interface) -> tuple[str, ...]:
             f"{macro}_INPUT_ROWS rows and finish. The arena ({arena}) holds all state: until the "
             "run is finished nothing else may write to it. Does nothing where arena is NULL or not "
             "aligned.",
-            f"Takes the next row_count rows, top to bottom, one behind the other in memory, and runs "
-            f"the model as far as they allow; they need not be kept. {_ROW.format(macro)} "
+            f"Takes the next row_count rows, top to bottom, one behind the other in memory; they need "
+            "not be kept. In front of each row it runs the model as far as the rows before it allow. "
+            f"{_ROW.format(macro)} "
             f"EK_TOO_MANY_ROWS: the input has fewer rows; none was taken. {bad_argument}",
             "Computes what is left and writes the outputs, which must not overlap the arena. "
             f"EK_INCOMPLETE: rows are missing, and can still be pushed. {bad_argument} Behind "
             f"EK_OK the next run starts with {name}_begin.",
+            f"Does a bounded part of what the pushed rows allow ({macro}_SLICE_MACS), so that other "
+            "tasks can run in between: call it while it returns EK_INCOMPLETE, then push the next "
+            f"row, or finish. It may be left out. {bad_argument}",
         )
     state = (
         f"Runs the model once. The arena holds all state: {arena}; its content need not be kept "
@@ -180,7 +187,13 @@ def _function_comments(interface: Interface) -> tuple[str, ...]:
         )
     else:
         place = "Inputs, outputs and arena must not overlap. "
-    return (state + place + bad_argument,)
+    step = (
+        f"Runs the next part of the model, of at most {macro}_SLICE_MACS multiply-accumulates, so that "
+        "other tasks can run in between: begin with *position = {0, 0} and call it with the same "
+        "arguments while it returns EK_INCOMPLETE; behind EK_OK the outputs are there, and *position "
+        "is {0, 0} again. Until then nothing else may write to the arena, nor to an input. "
+    )
+    return state + place + bad_argument, step + bad_argument
 
 
 def _comment(text: str) -> str:

@@ -103,8 +103,13 @@ class Interface:
                 f"void {name}_begin(void *arena)",
                 f"ek_status {name}_push_rows({rows})",
                 f"ek_status {name}_finish(void *arena, {output})",
+                f"ek_status {name}_step(void *arena, {output})",
             )
-        return (f"ek_status {name}_run({self._input_parameter()}, {output}, void *arena)",)
+        tensors = f"{self._input_parameter()}, {output}, void *arena"
+        return (
+            f"ek_status {name}_run({tensors})",
+            f"ek_status {name}_step({tensors}, ek_position *position)",
+        )
 
     def _input_parameter(self) -> str:
         if self.input_mode == "pull":

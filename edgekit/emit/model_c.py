@@ -17,6 +17,7 @@ from edgekit.emit.c_tables import (
 )
 from edgekit.emit.entry_points import entry_points, window_reader
 from edgekit.emit.interface import Interface
+from edgekit.emit.slices import Slices
 from edgekit.layout import map_size
 from edgekit.program import INPUT_STEP, Image, Operand, Pair, Step
 from edgekit.window import Axis, RowTable
@@ -36,14 +37,16 @@ class ModelSource:
     headers: tuple[str, ...]
 
 
-def model_source(image: Image, interface: Interface, *, version: str) -> ModelSource:
+def model_source(
+    image: Image, interface: Interface, slices: Slices, *, version: str
+) -> ModelSource:
     """Emit model.c for a placed program."""
     emitter = _Emitter(image, interface)
     for index, step in enumerate(image.program.steps):
         emitter.add_step(index, step)
     emitter.add_pairs()
     steps = emitter.steps_text()
-    functions = entry_points(image, interface)
+    functions = entry_points(image, interface, slices)
     drivers = sorted(emitter.drivers | {"ek_script.h", *functions.headers})
     kernels = {step.kernel.header for step in image.program.steps if step.kernel}
     text = "\n".join(

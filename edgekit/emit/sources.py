@@ -15,6 +15,7 @@ from edgekit.emit.interface import CTensor, Interface, interface_of
 from edgekit.emit.model_c import ModelSource, model_source
 from edgekit.emit.project import cmake_text
 from edgekit.emit.runtime_files import runtime_files
+from edgekit.emit.slices import slices_of
 from edgekit.emit.stack import stack_bytes
 from edgekit.ir import Quantization
 from edgekit.layout import map_size
@@ -60,24 +61,28 @@ def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> 
     """Emit the project; ``reference`` are files that go to reference/ as they are."""
     graph = image.program.graph
     interface = interface_of(graph, options.name, input_mode=image.program.input_mode)
-    model = model_source(image, interface, version=options.version)
+    slices = slices_of(image.program)
+    model = model_source(image, interface, slices, version=options.version)
     header = header_text(
         interface,
         arena_bytes=image.arena_bytes,
+        slice_macs=slices.macs,
         input_offsets=_input_offsets(image),
         version=options.version,
         title=graph.name,
         target=options.target.name,
     )
     kernels = sorted({s.kernel.symbol for s in image.program.steps if s.kernel})
-    runtime = runtime_files(kernels, ["ek_status.h", "ek_hook.h", *model.headers])
+    runtime = runtime_files(kernels, ["ek_position.h", "ek_hook.h", *model.headers])
     texts = {f"{options.name}.c": model.text, interface.header: header, **runtime}
     c_files = tuple(sorted(name for name in texts if name.endswith(".c")))
     texts["CMakeLists.txt"] = cmake_text(interface, c_files)
     texts["example/main.c"] = example_text(interface)
     files = {name: text.encode() for name, text in texts.items()}
     files |= {f"reference/{name}": data for name, data in reference.items()}
-    manifest = _manifest(image, options, interface, model, c_files, _content_hash(files))
+    manifest = _manifest(
+        image, options, interface, model, slices.macs, c_files, _content_hash(files)
+    )
     files[MANIFEST_NAME] = manifest.to_json()
     return Sources(manifest, dict(sorted(files.items())))
 
@@ -103,6 +108,7 @@ def _manifest(
     options: EmitOptions,
     interface: Interface,
     model: ModelSource,
+    slice_macs: int,
     c_files: tuple[str, ...],
     content_hash: str,
 ) -> Manifest:
@@ -127,6 +133,7 @@ def _manifest(
         macs_network=options.macs_network,
         macs_legalized=macs,
         macs_executed=image.program.macs_executed,
+        slice_macs=slice_macs,
         inputs=_input_entries(image, interface),
         outputs=tuple(_tensor_entry(t) for t in interface.outputs),
         schedule=tuple(_segment_entry(image.program, s) for s in image.program.segments),

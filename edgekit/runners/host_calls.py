@@ -14,6 +14,8 @@ from edgekit.ir import Array
 from edgekit.layout import map_size
 from edgekit.manifest import Manifest
 
+_INCOMPLETE = 3
+"""EK_INCOMPLETE of runtime_c/ek_status.h."""
 _SPOILED = 0x5C
 """What pushed rows are overwritten with: the model must not need them any more."""
 
@@ -33,7 +35,7 @@ def declarations(manifest: Manifest) -> str:
     if manifest.input_mode == "stream":
         return (
             f"void {name}_begin(void *); int {name}_push_rows(void *, const void *, uint32_t);"
-            f"int {name}_finish(void *, const void *);"
+            f"int {name}_finish(void *, const void *); int {name}_step(void *, const void *);"
         )
     source = ""
     if manifest.input_mode == "pull":
@@ -41,7 +43,8 @@ def declarations(manifest: Manifest) -> str:
         source = (
             f"typedef struct {{ void *context; void (*read)(void *, {window}, void *); }} source;"
         )
-    return f"{source} int {name}_run(const void *, const void *, void *);"
+    tensors = "const void *, const void *, void *"
+    return f"{source} int {name}_run({tensors}); int {name}_step({tensors}, void *);"
 
 
 class HostCaller:
@@ -61,11 +64,11 @@ class HostCaller:
         if mode == "stream":
             self._stream(memory, random)
         elif mode == "pull":
-            self._pull(memory)
+            self._pull(memory, random)
         elif mode == "overwrite":
-            self._overwrite(memory, in_place=bool(random.integers(2)))
+            self._overwrite(memory, random)
         else:
-            self._check_run(self._inputs(memory.inputs), memory)
+            self._run(self._inputs(memory.inputs), memory, random)
 
     def _inputs(self, arrays: tuple[Array, ...]) -> Any:
         return self._ports(arrays, struct=self._manifest.port_structs[0])
@@ -89,24 +92,40 @@ class HostCaller:
         if status != 0:
             raise ValidationError(f"{self._manifest.name}_{word}: returned status {status}")
 
-    def _check_run(self, inputs: Any, memory: HostMemory) -> None:
-        self._check("run", inputs, self._outputs(memory), self._address(memory.arena))
+    def _run(self, inputs: Any, memory: HostMemory, random: np.random.Generator) -> None:
+        """At once, or slice after slice."""
+        arguments = (inputs, self._outputs(memory), self._address(memory.arena))
+        if random.integers(2):
+            self._check("run", *arguments)
+        else:
+            position = self._ffi.new("uint32_t [2]")
+            self._steps(*arguments, position)
+            if list(position) != [0, 0]:
+                raise ValidationError(f"{self._manifest.name}_step: position {list(position)}")
 
-    def _overwrite(self, memory: HostMemory, *, in_place: bool) -> None:
+    def _steps(self, *arguments: Any) -> None:
+        status = _INCOMPLETE
+        while status == _INCOMPLETE:
+            status = self._call("step", *arguments)
+        if status != 0:
+            raise ValidationError(f"{self._manifest.name}_step: returned status {status}")
+
+    def _overwrite(self, memory: HostMemory, random: np.random.Generator) -> None:
         """The input where the caller has it, or at its place in the arena."""
         given = memory.inputs
-        if in_place:
+        if random.integers(2):
             given = tuple(
                 memory.arena[entry.arena_offset :][: entry.bytes] for entry in self._manifest.inputs
             )
             for place, array in zip(given, memory.inputs, strict=True):
                 place[:] = array.ravel().view(np.uint8)
-        self._check_run(self._inputs(given), memory)
+        self._run(self._inputs(given), memory, random)
 
     def _stream(self, memory: HostMemory, random: np.random.Generator) -> None:
         (image,) = memory.inputs
         rows = image.reshape(map_size(image.shape)[0], -1)
-        arena = self._address(memory.arena)
+        arena, outputs = self._address(memory.arena), self._outputs(memory)
+        sliced = bool(random.integers(2))
         self._call("begin", arena)
         start = 0
         for count in chunk_sizes(len(rows), random):
@@ -116,9 +135,20 @@ class HostCaller:
                 raise ValidationError(f"{self._manifest.name}_push_rows: it changed its input")
             chunk[...] = _SPOILED
             start += count
-        self._check("finish", arena, self._outputs(memory))
+            if sliced:
+                self._some_steps(random, arena, outputs)
+        self._check("finish", arena, outputs)
 
-    def _pull(self, memory: HostMemory) -> None:
+    def _some_steps(self, random: np.random.Generator, *arguments: Any) -> None:
+        """All slices that are ready, or a few of them."""
+        if random.integers(2):
+            self._steps(*arguments)
+            return
+        for _ in range(int(random.integers(4))):
+            if self._call("step", *arguments) not in (0, _INCOMPLETE):
+                raise ValidationError(f"{self._manifest.name}_step: refused")
+
+    def _pull(self, memory: HostMemory, random: np.random.Generator) -> None:
         (image,) = memory.inputs
         pixels = image.reshape(map_size(image.shape))
         problems: list[str] = []
@@ -139,7 +169,7 @@ class HostCaller:
             onerror=lambda kind, value, traceback: problems.append(repr(value)),
         )
         source = self._ffi.new("source *", [self._ffi.NULL, callback])
-        self._check_run(source, memory)
+        self._run(source, memory, random)
         if problems:
             raise ValidationError(f"{self._manifest.name}_run: {problems[0]}; report this as a bug")
 

@@ -78,8 +78,8 @@ def _by_rows(storage: Storage, operand: Operand, spans: Sequence[Sequence[int]])
     """Rows of the root under the rows of a view; an operand of height 1 repeats its row."""
     root = storage.root_of(operand.tensor)
     if storage.height(operand.tensor) == 1:
-        rows = storage.height(root)
-        return Read(root, np.zeros(len(spans), np.int64), np.full(len(spans), rows))
+        end = np.array([storage.height(root) if rows else 0 for rows in spans], np.int64)
+        return Read(root, np.zeros(len(spans), np.int64), end)
     first = np.array([min(rows, default=0) for rows in spans], np.int64)
     end = np.array([max(rows, default=-1) + 1 for rows in spans], np.int64)
     view, own = storage.row_bytes(operand.tensor), storage.row_bytes(root)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
-from edgekit.converters.schedule.order import RowLife, Unit, demand_order, row_lives
+from edgekit.converters.schedule.order import Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
 from edgekit.converters.segment import SegmentBuilder
 from edgekit.converters.storage import Storage
@@ -88,6 +88,8 @@ class PairOption:
     plain_macs: int
     reread_rows: int
     """Rows of its input that it reads again for the next row: how much later they are free."""
+    unit: Unit
+    """Its rows in a segment that flows."""
 
     @property
     def is_free(self) -> bool:
@@ -235,7 +237,11 @@ class _Gathering:
         segment = self._segment("C", planned)
         order = demand_order(segment.units, segment.final_tensors())
         lives = row_lives(segment.units, order)
-        return {tensor: Ring(life.capacity, _is_passing(life)) for tensor, life in lives.items()}
+        never_computed = {unit.output: Ring(0, passing=True) for unit in segment.units}
+        return never_computed | {
+            tensor: Ring(life.capacity, passing=life.capacity == 1 and life.longest <= 1)
+            for tensor, life in lives.items()
+        }
 
     def _pairs(
         self, items: Sequence[Item], tensors: Mapping[str, TensorFact]
@@ -292,6 +298,7 @@ class _Gathering:
             segment.pair_macs(pair),
             first.macs + second.macs,
             max(again, 0) if planned.primitive == "R" else 0,
+            segment.units[0],
         )
 
 
@@ -309,7 +316,3 @@ def can_pair(producer: Call, consumer: Call, first: Step, second: Step) -> bool:
     if not operator_of(consumer.node).is_channelwise or operator_of(producer.node).is_channelwise:
         return False
     return first.kernel.channel_blocks(producer) > 0
-
-
-def _is_passing(life: RowLife) -> bool:
-    return life.capacity == 1 and all(last - first <= 1 for first, last in life.spans)

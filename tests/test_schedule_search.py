@@ -24,7 +24,7 @@ from edgekit.converters.schedule.search import search
 from edgekit.ir import QGraph
 from edgekit.ops.add import Add
 from edgekit.ops.mean import Mean
-from edgekit.program import BUFFER_ALIGN, InputMode
+from edgekit.program import BUFFER_ALIGN, InputMode, OutputMode
 from edgekit.target import load_target
 
 ROUNDING = 2 * BUFFER_ALIGN
@@ -64,9 +64,11 @@ GRAPHS: Mapping[str, Callable[[], QGraph]] = {
 class Placing:
     """Arena bytes and executed MACs of plans of one model."""
 
-    def __init__(self, graph: QGraph, input_mode: InputMode) -> None:
+    def __init__(
+        self, graph: QGraph, input_mode: InputMode, output_mode: OutputMode = "resident"
+    ) -> None:
         self.choices = choose(graph, TARGET("cortex-m4"))
-        self.facts: Facts = gather_facts(graph, self.choices, input_mode)
+        self.facts: Facts = gather_facts(graph, self.choices, input_mode, output_mode)
 
     @property
     def has_branches(self) -> bool:
@@ -107,6 +109,13 @@ def check_search(placing: Placing) -> None:
 def test_no_plan_is_better(name: str, mode: InputMode) -> None:
     with mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4, 16)):
         check_search(Placing(GRAPHS[name](), mode))
+
+
+@pytest.mark.parametrize("mode", ["resident", "stream"])
+@pytest.mark.parametrize("name", ["two_bottlenecks", "shortcut"])
+def test_no_plan_with_a_streamed_output_is_better(name: str, mode: InputMode) -> None:
+    with mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4, 16)):
+        check_search(Placing(GRAPHS[name](), mode, "stream"))
 
 
 @settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))

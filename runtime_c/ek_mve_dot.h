@@ -25,10 +25,9 @@ typedef struct {
   const int8_t *pixels[3];
   int8_t *outputs[3];
   int32_t zero_point;
-  int32_t channels;    /* >= 1 */
-  int32_t minimum;     /* less zero_point */
-  int32_t maximum;     /* less zero_point */
-  int32_t weight_step; /* 64 * ceil(depth / 16) - 16 */
+  int32_t channels; /* >= 1 */
+  int32_t minimum;  /* less zero_point */
+  int32_t maximum;  /* less zero_point */
   int32_t is_general;
 } ek_mve_dot_tile;
 
@@ -37,13 +36,14 @@ typedef struct {
 extern "C" {
 #endif
 
-/* depth: inputs of every pixel, >= 1; nothing behind them is read. */
-void ek_mve_dot_1(const int8_t *weights, const int32_t *parameters, int32_t depth, int32_t unused,
-                  ek_mve_dot_tile tile);
-void ek_mve_dot_2(const int8_t *weights, const int32_t *parameters, int32_t depth, int32_t unused,
-                  ek_mve_dot_tile tile);
-void ek_mve_dot_3(const int8_t *weights, const int32_t *parameters, int32_t depth, int32_t unused,
-                  ek_mve_dot_tile tile);
+/* depth: inputs of every pixel, >= 1; nothing behind them is read.
+ * weight_step: 64 * ceil(depth / 16) - 16. */
+void ek_mve_dot_1(const int8_t *weights, const int32_t *parameters, int32_t depth,
+                  int32_t weight_step, ek_mve_dot_tile tile);
+void ek_mve_dot_2(const int8_t *weights, const int32_t *parameters, int32_t depth,
+                  int32_t weight_step, ek_mve_dot_tile tile);
+void ek_mve_dot_3(const int8_t *weights, const int32_t *parameters, int32_t depth,
+                  int32_t weight_step, ek_mve_dot_tile tile);
 
 #ifdef __cplusplus
 }

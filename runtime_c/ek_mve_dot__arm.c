@@ -15,8 +15,7 @@
 #define SLOT_ZERO_POINT "[sp, #124]" /* and the channels */
 #define SLOT_CHANNELS "[sp, #128]"
 #define SLOT_CLAMP "[sp, #132]"
-#define SLOT_STEP "[sp, #140]"
-#define SLOT_GENERAL "[sp, #144]"
+#define SLOT_GENERAL "[sp, #140]"
 
 #define MAC(x, low, high)                                                                          \
   "vldrb.u8 q0, [" x "], #16\n"                                                                    \
@@ -150,7 +149,7 @@
   "mov r7, r0\n"                                                                                   \
   "mov r11, r1\n"                                                                                  \
   "mov r12, r2\n"                                                                                  \
-  "ldr r9, " SLOT_STEP "\n"                                                                        \
+  "mov r9, r3\n"                                                                        \
   "ldrd r0, r2, " SLOT_CLAMP "\n"                                                                  \
   "vdup.32 q3, r0\n"                                                                               \
   "vdup.32 q4, r2\n"                                                                               \

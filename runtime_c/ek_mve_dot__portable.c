@@ -27,7 +27,7 @@ static int8_t finish(const ek_mve_dot_tile *tile, int32_t sum, const int32_t *pa
 }
 
 static void tile_of(const int8_t *weights, const int32_t *parameters, int32_t depth,
-                    const ek_mve_dot_tile *tile, int32_t pixels) {
+                    int32_t weight_step, const ek_mve_dot_tile *tile, int32_t pixels) {
   for (int32_t c = 0; c < tile->channels; c++) {
     const int32_t channel = c % GROUP;
     for (int32_t pixel = 0; pixel < pixels; pixel++) {
@@ -36,28 +36,25 @@ static void tile_of(const int8_t *weights, const int32_t *parameters, int32_t de
       tile->outputs[pixel][c] = finish(tile, sum, parameters, channel);
     }
     if (channel == GROUP - 1) {
-      weights += tile->weight_step + LANES;
+      weights += weight_step + LANES;
       parameters += tile->is_general != 0 ? 16 : 12;
     }
   }
 }
 
-void ek_mve_dot_1(const int8_t *weights, const int32_t *parameters, int32_t depth, int32_t unused,
-                  ek_mve_dot_tile tile) {
-  (void)unused;
-  tile_of(weights, parameters, depth, &tile, 1);
+void ek_mve_dot_1(const int8_t *weights, const int32_t *parameters, int32_t depth,
+                  int32_t weight_step, ek_mve_dot_tile tile) {
+  tile_of(weights, parameters, depth, weight_step, &tile, 1);
 }
 
-void ek_mve_dot_2(const int8_t *weights, const int32_t *parameters, int32_t depth, int32_t unused,
-                  ek_mve_dot_tile tile) {
-  (void)unused;
-  tile_of(weights, parameters, depth, &tile, 2);
+void ek_mve_dot_2(const int8_t *weights, const int32_t *parameters, int32_t depth,
+                  int32_t weight_step, ek_mve_dot_tile tile) {
+  tile_of(weights, parameters, depth, weight_step, &tile, 2);
 }
 
-void ek_mve_dot_3(const int8_t *weights, const int32_t *parameters, int32_t depth, int32_t unused,
-                  ek_mve_dot_tile tile) {
-  (void)unused;
-  tile_of(weights, parameters, depth, &tile, 3);
+void ek_mve_dot_3(const int8_t *weights, const int32_t *parameters, int32_t depth,
+                  int32_t weight_step, ek_mve_dot_tile tile) {
+  tile_of(weights, parameters, depth, weight_step, &tile, 3);
 }
 
 #endif

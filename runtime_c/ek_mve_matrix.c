@@ -10,6 +10,7 @@ void ek_mve_matrix_run(const ek_mve_matrix *matrix, const ek_mve_pixels *pixels,
   const int8_t *weights = matrix->weights + channel_begin * channel_bytes;
   const int32_t *parameters =
       matrix->parameters + channel_begin / GROUP * ek_mve_parameter_words(matrix->is_general);
+  const int32_t weight_step = channel_bytes * GROUP - LANES;
   const int32_t input_bytes = pixels->input_bytes;
   const int32_t output_bytes = pixels->output_bytes;
   const int8_t *input = pixels->input;
@@ -20,7 +21,6 @@ void ek_mve_matrix_run(const ek_mve_matrix *matrix, const ek_mve_pixels *pixels,
   tile.channels = channel_end - channel_begin;
   tile.minimum = matrix->minimum;
   tile.maximum = matrix->maximum;
-  tile.weight_step = channel_bytes * GROUP - LANES;
   tile.is_general = matrix->is_general;
   for (; left > 0; left -= TILE) {
     for (int32_t pixel = 0; pixel < TILE; pixel++) {
@@ -30,11 +30,11 @@ void ek_mve_matrix_run(const ek_mve_matrix *matrix, const ek_mve_pixels *pixels,
       output += pixel < left ? output_bytes : 0;
     }
     if (left >= TILE) {
-      ek_mve_dot_3(weights, parameters, depth, 0, tile);
+      ek_mve_dot_3(weights, parameters, depth, weight_step, tile);
     } else if (left == 2) {
-      ek_mve_dot_2(weights, parameters, depth, 0, tile);
+      ek_mve_dot_2(weights, parameters, depth, weight_step, tile);
     } else {
-      ek_mve_dot_1(weights, parameters, depth, 0, tile);
+      ek_mve_dot_1(weights, parameters, depth, weight_step, tile);
     }
   }
 }

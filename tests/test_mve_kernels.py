@@ -18,20 +18,30 @@ from support.kernel_trials import (
     whole_map,
     write_program,
 )
-from support.mve_cases import convolution, crafted_convolutions, random_convolutions
+from support.mve_cases import (
+    convolution,
+    crafted_convolutions,
+    crafted_depthwise,
+    depthwise,
+    random_convolutions,
+    random_depthwise,
+)
 
 from edgekit.build.cross import compile_objects
 from edgekit.build.stack import stack_bound
 from edgekit.kernel import Kernel
 from edgekit.ops import operators
 from edgekit.ops._mve_convolution import CONV2D, POINTWISE
+from edgekit.ops._mve_depthwise import MVE as DEPTHWISE
+from edgekit.ops.fully_connected import MVE as FULLY_CONNECTED
 from edgekit.target import load_target
 from edgekit.window import Axis, Window
 
-KERNELS = (POINTWISE, CONV2D)
+KERNELS = (POINTWISE, CONV2D, DEPTHWISE, FULLY_CONNECTED)
 SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "convolution": lambda: tuple(crafted_convolutions()),
-    "random": lambda: tuple(random_convolutions(60)),
+    "depthwise": lambda: tuple(crafted_depthwise()),
+    "random": lambda: (*random_convolutions(60), *random_depthwise(60)),
 }
 RequireProgram = Callable[[str], str]
 
@@ -73,7 +83,7 @@ def test_kernel_survives_every_optimization(
     require_program("qemu-system-arm")
     require_program("arm-none-eabi-gcc")
     target = load_target("cortex-m55")
-    sources = _write(tmp_path, tuple(random_convolutions(8)), "emulated")
+    sources = _write(tmp_path, (*random_convolutions(8), *random_depthwise(8)), "emulated")
     elf = build_for_core(sources, target, extra_flags=(optimization,))
     assert run_on_core(elf, target) == ["done"]
 
@@ -109,6 +119,12 @@ def _convolution_goal(shape: tuple[int, int, int], outputs: int, window: Window)
     return whole_map("goal", CONV2D, call, noise(call, 1))
 
 
+def _depthwise_goal(size: int, channels: int, kernel: int, *, stride: int = 1) -> Trial:
+    axis = Axis(kernel, stride, 1, kernel // 2, kernel // 2)
+    call = depthwise((size, size, channels), Window(axis, axis))
+    return whole_map("goal", DEPTHWISE, call, noise(call, 1))
+
+
 GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
     "pointwise_32_32_24x24": (0.42, lambda: _pointwise_goal(32, 32, 24)),
     "pointwise_64_64_12x12": (0.28, lambda: _pointwise_goal(64, 64, 12)),
@@ -119,6 +135,14 @@ GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
     "conv_3x3_64_8x8": (0.17, lambda: _convolution_goal((8, 8, 64), 64, SAME)),
     "conv_3x3s2_3_8_96x96": (1.0, lambda: _convolution_goal((96, 96, 3), 8, TWICE)),
     "conv_10x4s2_1_64_49x10": (0.6, lambda: _convolution_goal((49, 10, 1), 64, SPEECH)),
+    "depthwise_3x3s1_24x24x32": (1.0, lambda: _depthwise_goal(24, 32, 3)),
+    "depthwise_3x3s1_9x9x192": (1.0, lambda: _depthwise_goal(9, 192, 3)),
+    "depthwise_3x3s1_25x5x64": (1.0, lambda: _depthwise_goal(5, 64, 3)),
+    "depthwise_3x3s2_36x36x32": (1.2, lambda: _depthwise_goal(36, 32, 3, stride=2)),
+    "depthwise_3x3s2_9x9x192": (1.2, lambda: _depthwise_goal(9, 192, 3, stride=2)),
+    "depthwise_5x5_20x20x48": (0.9, lambda: _depthwise_goal(20, 48, 5)),
+    "depthwise_7x7_20x20x48": (0.9, lambda: _depthwise_goal(20, 48, 7)),
+    "depthwise_7x7s2_20x20x48": (0.9, lambda: _depthwise_goal(20, 48, 7, stride=2)),
 }
 """Most instructions per MAC that a whole layer may take, gcc 12 -O2."""
 

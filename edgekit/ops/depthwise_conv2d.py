@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue
 from edgekit.ops._dsp_depthwise import ROW_PLANAR
+from edgekit.ops._mve_depthwise import MVE
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, wide_kernel
 from edgekit.ops._weighted_convolution import ConvolutionOperator, convolution_kernel
@@ -52,7 +53,7 @@ class DepthwiseConv2dOperator(ConvolutionOperator):
     name = "depthwise_conv2d"
     attributes = DepthwiseConv2d
     is_channelwise = True
-    kernels = (*ROW_PLANAR, REF, S16)
+    kernels = (MVE, *ROW_PLANAR, REF, S16)
     output_axis = 3
     float_sums = np.float32  # element-wise sums have the same order everywhere
 

@@ -29,7 +29,7 @@ def _quads(taps: int) -> int:
 
 def _padded_taps(matrix: Array) -> Array:
     """Taps of weight 0 fill up the last quad."""
-    channels, taps = matrix.shape
+    taps = matrix.shape[1]
     return np.pad(matrix, ((0, 0), (0, 1 + 4 * _quads(taps) - taps)))
 
 

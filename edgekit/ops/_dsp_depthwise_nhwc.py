@@ -84,7 +84,8 @@ def _pack(call: Call, binding: Binding) -> CStruct:
 
     def of_groups(values: Array) -> Array:
         """Values per channel as (groups, 4, ...), zero where a group has no channel."""
-        return np.concatenate([values, np.zeros_like(values[:1])])[chosen]
+        found: Array = np.concatenate([values, np.zeros_like(values[:1])])[chosen]
+        return found
 
     columns = [
         words(of_groups(bias)),

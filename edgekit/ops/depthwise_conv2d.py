@@ -12,6 +12,7 @@ from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue
 from edgekit.ops._dsp_depthwise import ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
+from edgekit.ops._mve_depthwise import MVE
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, wide_kernel
 from edgekit.ops._weighted_convolution import ConvolutionOperator, convolution_kernel
@@ -53,7 +54,7 @@ class DepthwiseConv2dOperator(ConvolutionOperator):
     name = "depthwise_conv2d"
     attributes = DepthwiseConv2d
     is_channelwise = True
-    kernels = (*ROW_PLANAR, DSP_NHWC, REF, S16)
+    kernels = (MVE, *ROW_PLANAR, DSP_NHWC, REF, S16)
     output_axis = 3
     float_sums = np.float32  # element-wise sums have the same order everywhere
 

@@ -32,10 +32,9 @@
 #define STORE_2 LOAD_CURSOR "strb r8, [" FREE_1 "]\nstrb r9, [" FREE_1 ", " FREE_2 "]\n"
 #define STORE_3 STORE_2 "strb r10, [" FREE_1 ", " FREE_2 ", lsl #1]\n"
 #define STORE_4                                                                                    \
-  STORE_3 "add " FREE_1 ", " FREE_1 ", " FREE_2 "\n"                                               \
-          "strb r11, [" FREE_1 ", " FREE_2 ", lsl #1]\n"                                           \
-          "add " FREE_1 ", " FREE_1 ", " FREE_2 "\n"                                               \
-          "add " FREE_1 ", " FREE_1 ", " FREE_2 ", lsl #1\n"
+  STORE_3 "add " FREE_3 ", " FREE_1 ", " FREE_2 "\n"                                               \
+          "strb r11, [" FREE_3 ", " FREE_2 ", lsl #1]\n"                                           \
+          "add " FREE_1 ", " FREE_1 ", " FREE_2 ", lsl #2\n"
 
 /* Output of the next channel: its cursor, its end of groups; to 3 where there are none. */
 #define BEGIN_CHANNEL                                                                              \

@@ -14,8 +14,7 @@
 #define FREE_3 "lr"
 
 #define SLOT_TAIL "[sp, #20]"
-#define SLOT_PACKED_END "[sp, #24]"
-#define SLOT_INPUT_GAP "[sp, #28]"
+#define SLOT_PACKED_END "[sp, #24]" /* then input_gap */
 #define SLOT_SAVED "[sp, #32]"
 
 #define PARAMETER_BIAS "[r3, #36]"
@@ -156,8 +155,7 @@
       "b 8f\n"                                                                                     \
       "6:\n" SUMS(ROW##_3, "r10") finish(3) STORE_3                                                \
       "8:\n"                                                                                       \
-      "ldr r7, " SLOT_INPUT_GAP "\n"                                                               \
-      "ldr r8, " SLOT_PACKED_END "\n"                                                              \
+      "ldrd r8, r7, " SLOT_PACKED_END "\n"                                                         \
       "add r3, r3, #" #channel_bytes "\n"                                                          \
       "cbz r7, 9f\n"                                                                               \
       "add r0, r0, r7\n"                                                                           \

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,7 +53,7 @@ class IntegerModel:
     graph: QGraph
     samples: tuple[tuple[Array, ...], ...]
     float_outputs: tuple[tuple[Array, ...], ...] | None
-    source_tflite: bytes | None
+    sources: Mapping[str, bytes]
     macs_network: int
     dead_channels: tuple[DeadChannels, ...] = ()
 
@@ -67,6 +67,8 @@ def to_integers(
 ) -> IntegerModel:
     """Quantize a float model over ``samples`` (or seeded noise), or take an integer one as it is."""
     graph = imported.graph
+    for line in imported.warnings:
+        warn(line)
     check_graph(graph)
     macs = sum(operator_of(call.node).macs(call) for call in graph.calls())
     if isinstance(graph, QGraph):
@@ -75,7 +77,7 @@ def to_integers(
         legal = legalize_integer(graph)
         live = remove_dead_channels(legal)
         dead = dead_channels(legal, live)
-        return IntegerModel(live, _integer_noise(live), None, imported.source_tflite, macs, dead)
+        return IntegerModel(live, _integer_noise(live), None, imported.sources, macs, dead)
     check_float_work(graph, macs)
     progress("legalize")
     graph = legalize(graph)
@@ -91,7 +93,7 @@ def to_integers(
     quantized = remove_dead_channels(legal)
     integers = tuple(_quantize_sample(quantized, sample) for sample in calibration.samples)
     dead = dead_channels(legal, quantized)
-    return IntegerModel(quantized, integers, calibration.outputs, None, macs, dead)
+    return IntegerModel(quantized, integers, calibration.outputs, {}, macs, dead)
 
 
 def _reported(samples: Iterable[FloatSample], progress: Progress) -> Iterable[FloatSample]:
@@ -151,9 +153,7 @@ def convert_model(
     progress("schedule")
     image = plan(model, options, progress=progress)
     progress("emit")
-    reference = reference_files(
-        model.graph, model.samples, model.float_outputs, model.source_tflite
-    )
+    reference = reference_files(model.graph, model.samples, model.float_outputs, model.sources)
     sources = emit(
         image,
         EmitOptions(options.name, options.target, VERSION, model.macs_network, model.dead_channels),

@@ -85,11 +85,11 @@ def _quantize_node(
     result = operator.quantize(call)
     names = list(call.node.inputs)
     for position, tensor in result.constants.items():
-        names[position] = _add_constant(tensor, call.node, tensors)
+        names[position] = keep_constant(tensor, call.node, tensors)
     return dataclasses.replace(call.node, inputs=tuple(names), arithmetic=result.arithmetic)
 
 
-def _add_constant(tensor: Tensor, node: Node, tensors: dict[str, Tensor]) -> str:
+def keep_constant(tensor: Tensor, node: Node, tensors: dict[str, Tensor]) -> str:
     """Keep a constant under its name, or under one of its own where another node's differs."""
     known = tensors.get(tensor.name)
     if known is not None and not _same(known, tensor):

@@ -53,7 +53,6 @@ class DepthwiseConv2dOperator(ConvolutionOperator):
     attributes = DepthwiseConv2d
     is_channelwise = True
     kernels = (DSP_3X3S1, DSP_3X3S2, REF, S16)
-    output_axis = 3
     float_sums = np.float32  # element-wise sums have the same order everywhere
 
     def accumulate(self, x: Array, weights: Array, window: Window, output_shape: Shape) -> Array:

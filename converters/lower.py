@@ -36,7 +36,8 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
         UnsupportedError: a map has more rows, or the model more layers, than a script can count.
     """
     program = _lowered(plan, choices, arena_output=False)
-    if plan.input_mode == "stream" and _writes_before_the_last_row(program):
+    holds = plan.input_mode == "stream" and plan.output_mode == "resident"
+    if holds and _writes_before_the_last_row(program):
         # The caller hands the output over when all rows are there: until then it is in the arena.
         program = _lowered(plan, choices, arena_output=True)
     return program
@@ -44,8 +45,10 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
 
 def _lowered(plan: Plan, choices: Mapping[str, Choice], *, arena_output: bool) -> Program:
     lowering = _Lowering(plan, choices, arena_output=arena_output)
-    for segment in plan.segments:
-        lowering.add_segment(segment)
+    segments = plan.segments or (PlannedSegment("L", ()),)
+    for number, segment in enumerate(segments, start=1):
+        hands_over = plan.output_mode == "stream" and number == len(segments)
+        lowering.add_segment(segment, hands_over=hands_over)
     lowering.add_copies()
     return lowering.program()
 
@@ -74,7 +77,11 @@ class _Lowering:
         self._streamed = plan.input_mode in ("stream", "pull")
         arena_input = self._streamed or plan.input_mode == "overwrite"
         self._storage = Storage(
-            plan.graph, choices, arena_input=arena_input, arena_output=arena_output
+            plan.graph,
+            choices,
+            arena_input=arena_input,
+            arena_output=arena_output,
+            streams_output=plan.output_mode == "stream",
         )
         self._calls = {call.node.name: call for call in plan.graph.calls()}
         self._steps: list[Step] = []
@@ -119,6 +126,7 @@ class _Lowering:
             tuple(self._pairs),
             self._macs_executed,
             self._plan.input_mode,
+            self._plan.output_mode,
         ).verify()
 
     def _unused(self) -> Iterator[str]:
@@ -142,15 +150,31 @@ class _Lowering:
                 f"rows; at most {MAX_FIRINGS} of each can be scheduled"
             )
 
-    def add_segment(self, planned: PlannedSegment) -> None:
-        """Append the steps of a segment; the first one takes the rows of a streamed input."""
+    def add_segment(self, planned: PlannedSegment, *, hands_over: bool = False) -> None:
+        """Append the steps of a segment; the first one takes the rows of a streamed input.
+
+        hands_over: it is the last one, behind or in which those of a streamed output leave.
+        """
         segment = SegmentBuilder(self._storage, self._choices, planned, len(self._steps))
         if self._streamed and not self._steps:
             segment.add_input(self._graph.inputs[0].tensor)
         for name in planned.nodes:
             if name in self._choices:
                 segment.add(self._calls[name])
-        self._append(segment, planned.primitive)
+        if hands_over:
+            self._add_output(segment, planned.primitive)
+        else:
+            self._append(segment, planned.primitive)
+
+    def _add_output(self, segment: SegmentBuilder, primitive: str) -> None:
+        """Hand over rows of the output as they are computed, or behind the last layer."""
+        (port,) = self._graph.outputs
+        if primitive != "C":
+            self._append(segment, primitive)
+            planned = PlannedSegment("C", ())
+            segment = SegmentBuilder(self._storage, self._choices, planned, len(self._steps))
+        segment.add_output(port.tensor)
+        self._append(segment, "C")
 
     def add_copies(self) -> None:
         """Append the copies to outputs whose values lie elsewhere."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.ir import QGraph
-from edgekit.program import InputMode
+from edgekit.program import InputMode, OutputMode
 
 Primitive = Literal["L", "C", "F", "R", "E"]
 """What runs a segment (or a pair inside one).
@@ -42,11 +42,16 @@ class PlannedSegment:
 
 @dataclass(frozen=True)
 class Plan:
-    """The segments of a model in execution order, and how its input comes."""
+    """The segments of a model in execution order, how its input comes and its output goes.
+
+    A streamed input arrives in the first segment; a streamed output leaves in the last one if that
+    is of primitive C, else behind it.
+    """
 
     graph: QGraph
     segments: tuple[PlannedSegment, ...]
     input_mode: InputMode = "resident"
+    output_mode: OutputMode = "resident"
 
     def verify(self) -> Plan:
         """Check that the segments hold every node once, in order, and pairs lie inside them."""

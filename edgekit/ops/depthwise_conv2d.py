@@ -55,7 +55,6 @@ class DepthwiseConv2dOperator(ConvolutionOperator):
     attributes = DepthwiseConv2d
     is_channelwise = True
     kernels = (MVE, *ROW_PLANAR, DSP_NHWC, REF, S16)
-    output_axis = 3
     float_sums = np.float32  # element-wise sums have the same order everywhere
 
     def accumulate(self, x: Array, weights: Array, window: Window, output_shape: Shape) -> Array:

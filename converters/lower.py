@@ -38,7 +38,8 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
         UnsupportedError: a map has more rows, or the model more layers, than a script can count.
     """
     program = _lowered(plan, choices, arena_output=False)
-    if plan.input_mode == "stream" and _writes_before_the_last_row(program):
+    holds = plan.input_mode == "stream" and plan.output_mode == "resident"
+    if holds and _writes_before_the_last_row(program):
         # The caller hands the output over when all rows are there: until then it is in the arena.
         program = _lowered(plan, choices, arena_output=True)
     return program
@@ -46,8 +47,10 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
 
 def _lowered(plan: Plan, choices: Mapping[str, Choice], *, arena_output: bool) -> Program:
     lowering = _Lowering(plan, choices, arena_output=arena_output)
-    for segment in plan.segments:
-        lowering.add_segment(segment)
+    segments = plan.segments or (PlannedSegment("L", ()),)
+    for number, segment in enumerate(segments, start=1):
+        hands_over = plan.output_mode == "stream" and number == len(segments)
+        lowering.add_segment(segment, hands_over=hands_over)
     lowering.add_copies()
     return lowering.program()
 
@@ -76,7 +79,11 @@ class _Lowering:
         self._streamed = plan.input_mode in ("stream", "pull")
         arena_input = self._streamed or plan.input_mode == "overwrite"
         self._storage = Storage(
-            plan.graph, choices, arena_input=arena_input, arena_output=arena_output
+            plan.graph,
+            choices,
+            arena_input=arena_input,
+            arena_output=arena_output,
+            streams_output=plan.output_mode == "stream",
         )
         self._calls = {call.node.name: call for call in plan.graph.calls()}
         self._steps: list[Step] = []
@@ -122,6 +129,7 @@ class _Lowering:
             tuple(self._pairs),
             self._macs_executed,
             self._plan.input_mode,
+            self._plan.output_mode,
         ).verify()
 
     def _unused(self) -> Iterator[str]:
@@ -145,10 +153,15 @@ class _Lowering:
                 f"rows; at most {MAX_FIRINGS} of each can be scheduled"
             )
 
-    def add_segment(self, planned: PlannedSegment) -> None:
-        """Append the steps of a segment; the first one takes the rows of a streamed input."""
+    def add_segment(self, planned: PlannedSegment, *, hands_over: bool = False) -> None:
+        """Append the steps of a segment; the first one takes the rows of a streamed input.
+
+        hands_over: it is the last one, behind or in which those of a streamed output leave.
+        """
         if planned.primitive in ("H", "B"):
             self._add_tiles(planned)
+            if hands_over:
+                self._add_output()
             return
         segment = SegmentBuilder(self._storage, self._choices, planned, len(self._steps))
         if self._streamed and not self._steps:
@@ -156,7 +169,18 @@ class _Lowering:
         for name in planned.nodes:
             if name in self._choices:
                 segment.add(self._calls[name])
+        if hands_over and planned.primitive == "C":
+            segment.add_output(self._graph.outputs[0].tensor)
         self._append(segment, planned.primitive)
+        if hands_over and planned.primitive != "C":
+            self._add_output()
+
+    def _add_output(self) -> None:
+        """Hand over the rows of the output behind the last layer."""
+        planned = PlannedSegment("C", ())
+        segment = SegmentBuilder(self._storage, self._choices, planned, len(self._steps))
+        segment.add_output(self._graph.outputs[0].tensor)
+        self._append(segment, "C")
 
     def _add_tiles(self, planned: PlannedSegment) -> None:
         """Append the steps of a segment for one strip or patch after the other."""
@@ -252,15 +276,18 @@ class _Lowering:
     def _append_script(self, units: Sequence[Unit], order: Order) -> list[int]:
         """Add firings to the script; the position of each time."""
         positions = []
-        begin = len(self._script)
+        step, first, count = -1, 0, 0
         for unit, number in zip(order.units, order.numbers, strict=True):
-            step, row = units[unit].firings[number]
-            last = self._script[-1] if len(self._script) > begin else None
-            if last is not None and last.step == step and last.row + last.count == row:
-                self._script[-1] = dataclasses.replace(last, count=last.count + 1)
+            firing = units[unit].firings[number]
+            if firing == (step, first + count):
+                count += 1
             else:
-                self._script.append(Firings(step, row, 1))
-            positions.append(len(self._script) - 1)
+                if count:
+                    self._script.append(Firings(step, first, count))
+                (step, first), count = firing, 1
+            positions.append(len(self._script))
+        if count:
+            self._script.append(Firings(step, first, count))
         return positions
 
     def _add_maps(self, placed: Placed, positions: Sequence[int]) -> None:

@@ -15,9 +15,9 @@ from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
 from edgekit.converters.schedule.search import Candidate, search
-from edgekit.input_modes import check_input_mode
+from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import QGraph
-from edgekit.program import Image, InputMode
+from edgekit.program import Image, InputMode, OutputMode
 from edgekit.target import Target
 
 Schedule = Literal["auto", "layerwise"]
@@ -35,6 +35,7 @@ class Budget:
 
     schedule: Schedule = "auto"
     input_mode: InputMode = "resident"
+    output_mode: OutputMode = "resident"
     max_ram_bytes: int | None = None
     max_extra_macs: float | None = None
 
@@ -49,9 +50,9 @@ class Planned:
 
 
 def ram_bytes_of(image: Image) -> int:
-    """The arena, and what the caller must hold besides: the output, and a resident input."""
+    """The arena, and what the caller must hold besides: resident outputs and inputs."""
     graph = image.program.graph
-    ports = list(graph.outputs)
+    ports = list(graph.outputs) if image.program.output_mode == "resident" else []
     if image.program.input_mode == "resident":
         ports += graph.inputs
     return image.arena_bytes + sum(graph.tensors[port.tensor].bytes for port in ports)
@@ -74,6 +75,7 @@ def plan_model(
         UnsupportedError: a layer has no kernel.
     """
     check_input_mode(graph, budget.input_mode)
+    check_output_mode(graph, budget.output_mode)
     choices = choose(graph, target, kernels=kernels)
     planner = _Planner(graph, choices, budget, progress)
     if budget.schedule == "layerwise":
@@ -99,10 +101,11 @@ class _Planner:
     ) -> None:
         self._graph, self._choices = graph, choices
         self._budget, self._progress = budget, progress
-        self._facts = gather_facts(graph, choices, budget.input_mode)
+        self._facts = gather_facts(graph, choices, budget.input_mode, budget.output_mode)
 
     def layerwise(self) -> Planned:
-        plan = layerwise(self._graph, input_mode=self._budget.input_mode)
+        budget = self._budget
+        plan = layerwise(self._graph, input_mode=budget.input_mode, output_mode=budget.output_mode)
         image = allocate(lower(plan, self._choices))
         cost = sum(item.whole_cost for item in self._facts.items)
         return Planned(image, ram_bytes_of(image), cost)

@@ -12,12 +12,21 @@ from edgekit.converters.schedule.order import Order, Unit, demand_order, row_liv
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
 from edgekit.converters.storage import Storage, constant_operand
 from edgekit.converters.tiles import Tile
-from edgekit.converters.units import input_unit, layer_unit, pair_rows, pair_unit
+from edgekit.converters.units import input_unit, layer_unit, output_unit, pair_unit
 from edgekit.ir import Call, Tensor
 from edgekit.kernel import Binding
 from edgekit.layout import NHWC, map_size
 from edgekit.ops import operator_of
-from edgekit.program import INPUT_STEP, Operand, Pair, RowLoop, Step, working_name
+from edgekit.program import (
+    INPUT_STEP,
+    OUTPUT_STEP,
+    Operand,
+    Pair,
+    RowLoop,
+    Step,
+    step_name,
+    working_name,
+)
 from edgekit.window import Axis, Region
 
 
@@ -49,6 +58,7 @@ class SegmentBuilder:
         self._unit_steps: list[Step] = []
         self.pairs: list[Pair] = []
         self._hidden: set[str] = set()
+        self._handed_over = ""
         self._pair_of = {pair.producer: pair for pair in planned.pairs}
         self._producers = {pair.consumer: pair.producer for pair in planned.pairs}
 
@@ -58,9 +68,8 @@ class SegmentBuilder:
         operand = Operand(tensor, "model_input", bytes=row_bytes)
         arrives = self._tile.stored[tensor] if self._tile else None
         output = self.storage.operand(tensor, arrives)
-        step = Step(
-            INPUT_STEP, INPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (operand,), output
-        )
+        name = step_name(self.storage.graph, INPUT_STEP)
+        step = Step(name, INPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (operand,), output)
         self._append(step, input_unit(self.storage, self._index(), tensor))
 
     def add_copy(self, tensor: str, index: int) -> None:
@@ -72,6 +81,22 @@ class SegmentBuilder:
         unit = layer_unit(self.storage, self._index(), step)
         unit = dataclasses.replace(unit, output=name)
         self._append(step, unit)
+
+    def add_output(self, tensor: str) -> None:
+        """The step that hands over the rows of a streamed output."""
+        source = self.storage.operand(tensor)
+        rows = self.storage.height(tensor)
+        output = Operand(
+            tensor,
+            "model_output",
+            bytes=source.bytes,
+            row_bytes=source.bytes // rows,
+            ring_rows=rows,
+        )
+        name = step_name(self.storage.graph, OUTPUT_STEP)
+        step = Step(name, OUTPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (source,), output)
+        self._append(step, output_unit(self.storage, self._index(), source))
+        self._handed_over = self.storage.root_of(tensor)
 
     def add(self, call: Call) -> None:
         name = call.node.name
@@ -195,6 +220,8 @@ class SegmentBuilder:
         """Whether something outside the segment reads a tensor."""
         if root not in self.storage.graph.tensors:
             return True
+        if root != self._handed_over and self.storage.is_handed_over(root):
+            return True
         return not self.storage.in_arena(root) or self.storage.outlives(root, self._nodes)
 
     def _can_be_ring(self, root: str) -> bool:
@@ -256,7 +283,7 @@ class SegmentBuilder:
             windows = map(consumer.loop.rows_of, range(consumer.loop.output_height))
             rows = len({row for window in windows for row in window})
         else:
-            rows = sum(len(made) for made in pair_rows(pair, consumer.loop))
+            rows = sum(len(made) for made in pair.new_rows(consumer.loop))
         return consumer.macs + producer.macs * rows // producer.loop.output_height
 
 

@@ -20,7 +20,8 @@ class Storage:
     """The memory behind every tensor; tensors that are views share the storage of their root.
 
     ``arena_input``: the model's inputs lie in the arena instead of the caller's memory;
-    ``arena_output``: its outputs do until they are copied.
+    ``arena_output``: its outputs do until they are copied; ``streams_output``: the rows of its
+    output do until they are handed over.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class Storage:
         *,
         arena_input: bool = False,
         arena_output: bool = False,
+        streams_output: bool = False,
     ) -> None:
         self.graph = graph
+        self._streamed_outputs = [port.tensor for port in graph.outputs if streams_output]
         self._root: dict[str, str] = {}
         for node in graph.nodes:
             if operator_of(node).is_view:
@@ -43,6 +46,8 @@ class Storage:
         copies: list[tuple[str, int]] = []
         inputs = {port.tensor for port in graph.inputs}
         for index, port in enumerate(graph.outputs):
+            if streams_output:
+                continue
             root = self.root_of(port.tensor)
             fixed = root in inputs or graph.tensors[root].is_constant
             if fixed or arena_output or root in self._output_ports:
@@ -138,15 +143,15 @@ class Storage:
             return True
         return any(node.name not in nodes for node in self.readers.get(root, []))
 
+    def is_handed_over(self, root: str) -> bool:
+        """Whether rows of a streamed output are those of a root."""
+        return any(self.root_of(name) == root for name in self._streamed_outputs)
+
     def has_plain_rows(self, root: str) -> bool:
         """Whether all who read a root see its rows as they are, not another shape of them."""
         rows = (self.height(root), self.row_bytes(root))
-        names = {
-            name
-            for node in self.readers.get(root, [])
-            for name in node.inputs
-            if self.root_of(name) == root
-        }
+        read = [name for node in self.readers.get(root, []) for name in node.inputs]
+        names = {name for name in (*read, *self._streamed_outputs) if self.root_of(name) == root}
         return all((self.height(name), self.row_bytes(name)) == rows for name in names)
 
 

@@ -41,6 +41,7 @@ def parse_budget(
     input_mode: str,
     max_ram: int | str | None,
     max_extra_macs: float | None,
+    stream_output: bool = False,
 ) -> Budget:
     """The budget behind the options of ``convert``.
 
@@ -60,6 +61,7 @@ def parse_budget(
     return Budget(
         schedule=cast(Schedule, schedule),
         input_mode=cast(InputMode, input_mode),
+        output_mode="stream" if stream_output else "resident",
         max_ram_bytes=None if max_ram is None else parse_bytes(max_ram),
         max_extra_macs=max_extra_macs,
     )
@@ -75,6 +77,7 @@ def convert_to_artifact(
     max_extra_macs: float | None,
     schedule: str,
     input_mode: str,
+    stream_output: bool,
     name: str,
     kernels: str,
 ) -> Artifact:
@@ -89,6 +92,7 @@ def convert_to_artifact(
             input_mode=input_mode,
             max_ram=max_ram,
             max_extra_macs=max_extra_macs,
+            stream_output=stream_output,
         ),
     )
     integers = to_integers(imported, _samples(imported.graph, calibration), warn=_warn)

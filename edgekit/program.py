@@ -17,8 +17,13 @@ InputMode = Literal["resident", "stream", "pull", "overwrite"]
 stream: its rows are pushed one by one; pull: rows are read through a callback."""
 Place = Literal["arena", "model_input", "model_output", "constant"]
 
+OutputMode = Literal["resident", "stream"]
+"""resident: the outputs lie in the caller's memory; stream: rows of the only one go to a callback."""
+
 INPUT_STEP = "input"
 """The layer name of the step that takes pushed or pulled rows; it is step 0."""
+OUTPUT_STEP = "output"
+"""The layer name of the step that hands over the rows of a streamed output; it is the last one."""
 CURSOR_BYTES = 8
 """Where a streamed run keeps its place (ek_cursor)."""
 ARENA_ALIGN = 8
@@ -38,6 +43,14 @@ MAX_FIRINGS = 0xFFFF
 def working_name(graph: QGraph, text: str) -> str:
     """The name of a buffer that holds no tensor: ``text``, unless a tensor is called that."""
     while text in graph.tensors:
+        text += "'"
+    return text
+
+
+def step_name(graph: QGraph, text: str) -> str:
+    """The layer name of a step that runs no node: ``text``, unless a node or tensor is called that."""
+    taken = {node.name for node in graph.nodes} | set(graph.tensors)
+    while text in taken:
         text += "'"
     return text
 
@@ -67,6 +80,12 @@ class Buffer:
         if self.busy is not None:
             return self.busy
         return ((1 << (self.last - self.first + 1)) - 1) << self.first
+
+    def alive_at(self, position: int) -> bool:
+        """Whether it holds data at a position."""
+        if self.busy is None:
+            return self.first <= position <= self.last
+        return bool(self.busy >> position & 1)
 
     def alive_with(self, other: Buffer) -> bool:
         """Whether there is a position at which both hold data."""
@@ -157,6 +176,19 @@ class Pair:
         blocks = -(-self.channels // self.block_channels)
         return (blocks - 1) * self.kept_block_bytes + self.kept_rows * self.block_row_bytes
 
+    def new_rows(self, loop: RowLoop) -> list[list[int]]:
+        """The rows of the map between that each firing computes, those ahead first.
+
+        ``loop`` is the consumer's.
+        """
+        made = [[row] for row in range(self.first_rows)]
+        before = self.first_rows
+        for y in range(loop.output_height):
+            window = loop.rows_of(y)
+            made.append([row for row in window if row >= before] if self.kept_rows else window)
+            before = max([before, *(row + 1 for row in window)])
+        return made
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -227,6 +259,7 @@ class Program:
     pairs: tuple[Pair, ...] = ()
     macs_executed: int = 0
     input_mode: InputMode = "resident"
+    output_mode: OutputMode = "resident"
 
     def verify(self) -> Program:
         """Check that steps name buffers that are alive when they fire, and that names are unique."""
@@ -238,12 +271,13 @@ class Program:
             read = step.operands if _reads(step, firings) else ()
             names = [o.buffer for o in (*read, *written) if o.place == "arena"]
             for name in (*names, *([step.scratch] if step.scratch else [])):
-                alive = by_name[name].positions >> position & 1
-                assert alive, f"{step.layer}: '{name}' is not alive"
+                assert by_name[name].alive_at(position), f"{step.layer}: '{name}' is not alive"
         return self
 
     def finish_entry(self) -> int:
-        """The first position of the script that writes to an output of the model."""
+        """The first position of the script that writes to an output that the caller holds."""
+        if self.output_mode == "stream":
+            return len(self.script)
         for position, firings in enumerate(self.script):
             if self.steps[firings.step].output.place == "model_output":
                 return position

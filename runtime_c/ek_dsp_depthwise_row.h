@@ -4,19 +4,31 @@
  * Two implementations of one contract, chosen by the compiler's core: __arm where there are DSP
  * instructions (assembly, for the same reason as ek_dsp_pointwise_tile.h), __portable elsewhere.
  *
- * Packed parameters of a channel, in words:
+ * Packed parameters of a channel of k x k taps, in words:
  *   multiplier, offset, exponent of ek_dsp_requantize.h (GENERAL: multiplier, shift, 0);
+ *   per kernel row words of two int16: (w0, w1), (w2, w3), ... and then, for stride 1,
+ *   (w1, w2), (w3, w4), ...; for stride 2 the last one alone, (w[k - 1], 0);
+ *   w being twice the weight (GENERAL: the weight);
  *   twice the bias (GENERAL: the bias);
- *   per kernel row two words of two int16: (w0, w1), (w1, w2) for stride 1, (w0, w1), (w2, 0) for
- *   stride 2, w being twice the weight (GENERAL: the weight);
  *   CLAMPED: raise, lower. */
 #ifndef EK_DSP_DEPTHWISE_ROW_H
 #define EK_DSP_DEPTHWISE_ROW_H
 
 #include "ek_depthwise_conv2d_s8_row_planar.h"
 #include "ek_dsp_registers.h"
+#include "ek_dsp_requantize.h"
 
-enum { EK_DSP_DEPTHWISE_WORDS = 10, EK_DSP_DEPTHWISE_CLAMPED_WORDS = 12 };
+enum { EK_DSP_DEPTHWISE_WEIGHTS = 3 }; /* the first word of weights */
+
+static inline int32_t ek_dsp_depthwise_row_words(int32_t kernel, int32_t stride) {
+  return stride == 1 ? kernel - 1 : (kernel + 1) / 2;
+}
+
+/* Words of a channel. */
+static inline int32_t ek_dsp_depthwise_words(int32_t finish, int32_t kernel, int32_t stride) {
+  return EK_DSP_DEPTHWISE_WEIGHTS + kernel * ek_dsp_depthwise_row_words(kernel, stride) + 1 +
+         (finish == EK_DSP_CLAMPED ? 2 : 0);
+}
 
 /* Passed by value: on Arm it then lies in the caller's frame, where the row may write. */
 typedef struct {

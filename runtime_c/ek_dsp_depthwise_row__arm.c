@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_dsp_depthwise_assembly.h"
 #include "ek_dsp_depthwise_row.h"
 
 #if defined(__ARM_FEATURE_DSP)
@@ -8,15 +9,16 @@
  * pointer stays: sp points at the row, whose fields are the working space (SLOT_...). */
 /* One line per line of assembly, which clang-format does not know. */
 /* clang-format off */
-#define SLOT_GROUPS_END "[sp]"  /* then the cursor: where the next pixel is stored */
-#define SLOT_CURSOR "[sp, #4]"  /* then pixel_stride */
-#define SLOT_OUTPUT "[sp, #12]" /* then group_bytes */
+#define FREE_1 "r7"
+#define FREE_2 "r12"
+#define FREE_3 "lr"
+
 #define SLOT_TAIL "[sp, #20]"
 #define SLOT_PACKED_END "[sp, #24]"
 #define SLOT_INPUT_GAP "[sp, #28]"
 #define SLOT_SAVED "[sp, #32]"
 
-#define PARAMETER_BIAS "[r3, #12]"
+#define PARAMETER_BIAS "[r3, #36]"
 #define PARAMETER_CLAMP "[r3, #40]"
 
 /* Rows of sums. The first term of pixel i is added to s<i>: the bias in the first kernel row (in
@@ -117,21 +119,9 @@
 
 #define SUMS(ROW, bias)                                                                            \
   "ldr " bias ", " PARAMETER_BIAS "\n"                                                             \
-  ROW("r4", "r0", "16", bias, bias, bias, bias)                                                    \
-  ROW("r5", "r1", "24", "r8", "r9", "r10", "r11")                                                  \
-  ROW("r6", "r2", "32", "r8", "r9", "r10", "r11")
-
-/* One step for the sum of every pixel. */
-#define PIXELS_1(step) step("r8")
-#define PIXELS_2(step) PIXELS_1(step) step("r9")
-#define PIXELS_3(step) PIXELS_2(step) step("r10")
-#define PIXELS_4(step) PIXELS_3(step) step("r11")
-
-#define SCALE(sum) "smmlar " sum ", " sum ", r7, r12\n"
-#define SCALE_NUDGED(sum) "add lr, r12, " sum ", asr #31\nsmmlar " sum ", " sum ", r7, lr\n"
-#define SHIFT(sum) "asr " sum ", " sum ", lr\n"
-#define SATURATE(sum) "ssat " sum ", #8, " sum "\n"
-#define CLAMP(sum) "qadd8 " sum ", " sum ", r7\nsub " sum ", " sum ", r12\n"
+  ROW("r4", "r0", "12", bias, bias, bias, bias)                                                    \
+  ROW("r5", "r1", "20", "r8", "r9", "r10", "r11")                                                  \
+  ROW("r6", "r2", "28", "r8", "r9", "r10", "r11")
 
 #define AT_ZERO_POINT(P)                                                                           \
   "ldm r3, {r7, r12, lr}\n" PIXELS_##P(SCALE) PIXELS_##P(SHIFT) PIXELS_##P(SATURATE)
@@ -139,15 +129,6 @@
   "ldrd r7, r12, [r3]\n" PIXELS_##P(SCALE_NUDGED) "ldr lr, [r3, #8]\n" PIXELS_##P(SHIFT)           \
       PIXELS_##P(SATURATE)
 #define CLAMPED(P) LINEAR(P) "ldrd r7, r12, " PARAMETER_CLAMP "\n" PIXELS_##P(CLAMP)
-
-#define STORE_1 "ldr r7, " SLOT_CURSOR "\nstrb r8, [r7]\n"
-#define STORE_2 "ldrd r7, r12, " SLOT_CURSOR "\nstrb r8, [r7]\nstrb r9, [r7, r12]\n"
-#define STORE_3 STORE_2 "strb r10, [r7, r12, lsl #1]\n"
-#define STORE_4                                                                                    \
-  STORE_3 "add r7, r7, r12\nstrb r11, [r7, r12, lsl #1]\nadd r7, r7, r12\n"                        \
-          "add r7, r7, r12, lsl #1\n"
-
-#define SECTION(name) ".pushsection .text." name ", \"ax\", %progbits\n"
 
 #define ROW_GROUPS(name, ROW, finish)                                                              \
   SECTION(name)                                                                                    \
@@ -162,22 +143,11 @@
   "ldr r4, [r5, r4, lsl #2]\n"                                                                     \
   "add r4, r4, r5\n"                                                                               \
   "str r4, " SLOT_TAIL "\n"                                                                        \
-  "1:\n" NEXT("r4", "r0") NEXT("r5", "r1")                                                         \
-      NEXT("r6", "r2") "ldrd r7, r12, " SLOT_OUTPUT "\n"                                           \
-                       "add r8, r7, #1\n"                                                          \
-                       "add r12, r12, r7\n"                                                        \
-                       "str r8, " SLOT_OUTPUT "\n"                                                 \
-                       "strd r12, r7, " SLOT_GROUPS_END "\n"                                       \
-                       "cmp r7, r12\n"                                                             \
-                       "beq.w 3f\n"                                                                \
-                       "2:\n" SUMS(ROW##_4, "r11") finish(4) STORE_4 "ldr lr, " SLOT_GROUPS_END    \
-                                                                     "\n"                          \
-                                                                     "str r7, " SLOT_CURSOR "\n"   \
-                                                                     "cmp r7, lr\n"                \
-                                                                     "bne.w 2b\n"                  \
-                                                                     "3:\n"                        \
-                                                                     "ldr pc, " SLOT_TAIL "\n"     \
-                                                                     ".popsection\n"
+  "1:\n" NEXT("r4", "r0") NEXT("r5", "r1") NEXT("r6", "r2") BEGIN_CHANNEL                          \
+  "2:\n" SUMS(ROW##_4, "r11") finish(4) NEXT_GROUP                                                 \
+  "3:\n"                                                                                           \
+  "ldr pc, " SLOT_TAIL "\n"                                                                        \
+  ".popsection\n"
 
 #define ROW_TAILS(name, ROW, finish, channel_bytes)                                                \
   SECTION(name)                                                                                    \

@@ -13,6 +13,7 @@ from support.dsp_cases import (
     crafted_pointwise,
     depthwise,
     noise,
+    planar_kernel,
     pointwise,
     random_trials,
     weighted_call,
@@ -35,13 +36,13 @@ from edgekit.ir import Call
 from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
-from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
+from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2, ROW_PLANAR
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.target import load_target
 from edgekit.window import Axis, Window
 
 OTHER_CORES = ("cortex-m7", "cortex-m33", "cortex-m55")
-KERNELS = (DSP_4X2, DSP_3X3S1, DSP_3X3S2)
+KERNELS = (DSP_4X2, *ROW_PLANAR)
 SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "pointwise": lambda: tuple(crafted_pointwise()),
     "depthwise": lambda: tuple(crafted_depthwise()),
@@ -205,11 +206,12 @@ def _pointwise_goal(
 
 
 def _depthwise_goal(
-    width: int, channels: int, stride: int, *, clamp: str = "at_zero_point"
+    width: int, channels: int, stride: int, *, kernel: int = 3, clamp: str = "at_zero_point"
 ) -> Trial:
-    pad = (1, 1) if stride == 1 else (0, 1)
-    call = depthwise((width, width, channels), stride, pad=pad, clamp=clamp)
-    return whole_map("goal", DSP_3X3S1 if stride == 1 else DSP_3X3S2, call, noise(call, 1))
+    half = kernel // 2
+    pad = (half, half) if stride == 1 else (half - 1, half)
+    call = depthwise((width, width, channels), stride, kernel=kernel, pad=pad, clamp=clamp)
+    return whole_map("goal", planar_kernel(call), call, noise(call, 1))
 
 
 GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
@@ -226,6 +228,26 @@ GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
     "depthwise_3x3s2_36x36x32": (2.4, lambda: _depthwise_goal(36, 32, 2)),
     "depthwise_3x3s2_18x18x96": (2.6, lambda: _depthwise_goal(18, 96, 2)),
     "depthwise_3x3s2_9x9x192": (2.8, lambda: _depthwise_goal(9, 192, 2)),
+    "depthwise_5x5s1_14x14x32_general": (
+        27.0,
+        lambda: _depthwise_goal(14, 32, 1, kernel=5, clamp="narrow"),
+    ),
+    "depthwise_5x5s1_20x20x48": (1.6, lambda: _depthwise_goal(20, 48, 1, kernel=5)),
+    "depthwise_5x5s1_10x10x120": (1.6, lambda: _depthwise_goal(10, 120, 1, kernel=5)),
+    "depthwise_5x5s1_5x5x240": (1.7, lambda: _depthwise_goal(5, 240, 1, kernel=5)),
+    "depthwise_5x5s2_20x20x48": (1.6, lambda: _depthwise_goal(20, 48, 2, kernel=5)),
+    "depthwise_5x5s2_10x10x120": (1.8, lambda: _depthwise_goal(10, 120, 2, kernel=5)),
+    "depthwise_7x7s1_20x20x48": (1.5, lambda: _depthwise_goal(20, 48, 1, kernel=7)),
+    "depthwise_7x7s1_5x5x240": (1.5, lambda: _depthwise_goal(5, 240, 1, kernel=7)),
+    "depthwise_7x7s2_20x20x48": (1.5, lambda: _depthwise_goal(20, 48, 2, kernel=7)),
+    "depthwise_7x7s2_10x10x144_clamped": (
+        1.6,
+        lambda: _depthwise_goal(10, 144, 2, kernel=7, clamp="both"),
+    ),
+    "depthwise_7x7s1_9x9x64_linear": (
+        1.5,
+        lambda: _depthwise_goal(9, 64, 1, kernel=7, clamp="linear"),
+    ),
 }
 """Most instructions per MAC that a whole layer may take, gcc 12 -O2."""
 

@@ -49,7 +49,7 @@ OPS = ("add", "average_pool2d", "concat", "conv2d", "depthwise_conv2d", "max_poo
 def bottlenecks() -> QGraph:
     """Stride 2 with asymmetric padding, a residual, 5x5, odd widths; all but the last layers."""
     b = GraphBuilder("bottlenecks", seed=3)
-    x = b.conv2d(b.input("image", (1, 19, 23, 3)), 8, square(HALF_3))
+    x = b.conv2d(b.input("image", (1, 13, 47, 3)), 8, square(HALF_3))
     y = b.conv2d(b.depthwise(b.conv2d(x, 16), square(SAME_3)), 8)
     x = b.node("add", Add(), x, y)
     y = b.conv2d(b.depthwise(b.conv2d(x, 12), square(Axis(3, 2, 1, 1, 1))), 6)
@@ -181,7 +181,7 @@ def test_pairs_inside_strips(pair: str) -> None:
     graph = bottlenecks()
     whole = {}
     for parts in (1, 3):
-        planned = segment(graph, "H", 8, parts, pairs=(pair_of(graph, pair),))
+        planned = segment(graph, "H", LAYERS, parts, pairs=(pair_of(graph, pair),))
         program = lowered(graph, "pull", "cortex-m4", planned)
         assert program is not None
         image = allocate(program)
@@ -193,7 +193,7 @@ def test_pairs_inside_strips(pair: str) -> None:
 def test_macs_are_those_of_the_halo() -> None:
     """What each strip's layers compute, counted from their regions."""
     graph = bottlenecks()
-    program = lowered(graph, "resident", "cortex-m4", segment(graph, "H", 8, 3))
+    program = lowered(graph, "resident", "cortex-m4", segment(graph, "H", LAYERS, 3))
     assert program is not None
     per_pixel = {
         call.node.name: operator_of(call.node).macs(call) // int(np.prod(call.output.shape[1:3]))
@@ -241,7 +241,7 @@ def test_generated_c(
 
 def test_trace_of_strips(tmp_path: Path) -> None:
     """What every firing has written equals the reference, and together it is every pixel."""
-    artifact = convert_planned(bottlenecks(), "pull", primitive="H", layers=8, parts=3)
+    artifact = convert_planned(bottlenecks(), "pull", primitive="H", layers=LAYERS, parts=3)
     folder = artifact.save(tmp_path / "model")
     (sample,) = seeded_samples(load_manifest(folder).inputs, 1, seed=1)
     values = interpret(Reference(folder).graph, sample)
@@ -271,7 +271,7 @@ def test_windows_that_are_pulled(
     """Inside the image, beyond its first column, under sanitizers, in memory of exact size."""
     require_program("gcc")
     graph = bottlenecks()
-    artifact = convert_planned(graph, "pull", primitive=primitive, layers=8, parts=parts)  # type: ignore[arg-type]
+    artifact = convert_planned(graph, "pull", primitive=primitive, layers=LAYERS, parts=parts)  # type: ignore[arg-type]
     folder = artifact.save(tmp_path / "model")
     manifest = load_manifest(folder)
     windows = [layer.region for layer in manifest.layers if layer.op == "input"]
@@ -280,7 +280,7 @@ def test_windows_that_are_pulled(
     assert furthest > 0
     samples = seeded_samples(manifest.inputs, 2, seed=5)
     (tmp_path / "inputs").write_bytes(b"".join(sample[0].tobytes() for sample in samples))
-    flags = [*WARNINGS, *SANITIZERS, "-O1", f"-I{folder}", "-DWIDTH=23", "-DCHANNELS=3"]
+    flags = [*WARNINGS, *SANITIZERS, "-O1", f"-I{folder}", "-DWIDTH=47", "-DCHANNELS=3"]
     main = repository / "tests" / "c" / "pull_main.c"
     program = tmp_path / "program"
     run(["gcc", *flags, f"-DFURTHEST_X={furthest}", main, *sources(folder), "-o", program])
@@ -294,7 +294,9 @@ def test_weights_are_there_once() -> None:
     """Strips share packed weights, and layer structs where they are equal."""
     tables, structs = {}, {}
     for parts in (1, 3, 5):
-        artifact = convert_planned(bottlenecks(), "resident", primitive="H", layers=8, parts=parts)
+        artifact = convert_planned(
+            bottlenecks(), "resident", primitive="H", layers=LAYERS, parts=parts
+        )
         lines = artifact.files["model.c"].decode().splitlines()
         tables[parts] = [line for line in lines if re.match(r"static const int.* layer_", line)]
         structs[parts] = [
@@ -308,7 +310,7 @@ def test_weights_are_there_once() -> None:
 
 
 def test_strip_of_another_column_is_noticed() -> None:
-    program = lowered(bottlenecks(), "pull", "cortex-m4", segment(bottlenecks(), "H", 8, 3))
+    program = lowered(bottlenecks(), "pull", "cortex-m4", segment(bottlenecks(), "H", LAYERS, 3))
     assert program is not None
     image = allocate(program)
     broken = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.ir import QGraph
-from edgekit.program import InputMode
+from edgekit.program import InputMode, OutputMode
 
 Primitive = Literal["L", "C", "H", "B", "F", "R", "E"]
 """What runs a segment (or a pair inside one).
@@ -47,11 +47,16 @@ class PlannedSegment:
 
 @dataclass(frozen=True)
 class Plan:
-    """The segments of a model in execution order, and how its input comes."""
+    """The segments of a model in execution order, how its input comes and its output goes.
+
+    A streamed input arrives in the first segment; a streamed output leaves in the last one if that
+    is of primitive C, else behind it.
+    """
 
     graph: QGraph
     segments: tuple[PlannedSegment, ...]
     input_mode: InputMode = "resident"
+    output_mode: OutputMode = "resident"
 
     def verify(self) -> Plan:
         """Check that the segments hold every node once, in order, and pairs lie inside them."""
@@ -59,7 +64,9 @@ class Plan:
         assert planned == [node.name for node in self.graph.nodes], "the plan skips or moves nodes"
         for number, segment in enumerate(self.segments):
             pushed = number == 0 and self.input_mode == "stream"
-            assert not pushed or segment.primitive in ("L", "C"), "rows that are pushed come only once"
+            assert not pushed or segment.primitive in ("L", "C"), (
+                "rows that are pushed come only once"
+            )
             for pair in segment.pairs:
                 assert {pair.producer, pair.consumer} <= set(segment.nodes), pair
         return self

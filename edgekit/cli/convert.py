@@ -30,6 +30,14 @@ def convert(
             "(rows read through a callback), overwrite (its RAM is used again).",
         ),
     ] = "resident",
+    stream_output: Annotated[
+        bool,
+        typer.Option(
+            "--stream-output",
+            help="Hand the rows of the output to a callback as they are computed, instead of "
+            "holding all of it: for segmentation and super-resolution.",
+        ),
+    ] = False,
     schedule: Annotated[
         str, typer.Option(help="auto: search; layerwise: one layer after the other.")
     ] = "auto",
@@ -76,6 +84,7 @@ def convert(
             input_mode=input_mode,
             max_ram=max_ram,
             max_extra_macs=max_extra_macs,
+            stream_output=stream_output,
         ),
     )
     with progress("convert") as show:
@@ -97,5 +106,6 @@ def convert(
             ["flash, weights and tables", kib(manifest.flash_bytes)],
             ["MACs", f"{manifest.macs_executed:,}"],
             ["input", manifest.input_mode],
+            ["output", manifest.output_mode],
         ],
     )

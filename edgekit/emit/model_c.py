@@ -15,11 +15,12 @@ from edgekit.emit.c_tables import (
     struct_bytes,
     struct_text,
 )
-from edgekit.emit.entry_points import entry_points, window_reader
+from edgekit.emit.entry_points import entry_points, row_writer, window_reader
 from edgekit.emit.interface import Interface
+from edgekit.emit.slices import Slices
 from edgekit.kernel import CStruct
 from edgekit.layout import map_size
-from edgekit.program import INPUT_STEP, Image, Operand, Pair, Step
+from edgekit.program import INPUT_STEP, OUTPUT_STEP, Image, Operand, Pair, Step
 from edgekit.window import Axis, Region, RowTable
 
 _MAP_BYTES = 4 * 5
@@ -37,14 +38,16 @@ class ModelSource:
     headers: tuple[str, ...]
 
 
-def model_source(image: Image, interface: Interface, *, version: str) -> ModelSource:
+def model_source(
+    image: Image, interface: Interface, slices: Slices, *, version: str
+) -> ModelSource:
     """Emit model.c for a placed program."""
     emitter = _Emitter(image, interface)
     for index, step in enumerate(image.program.steps):
         emitter.add_step(index, step)
     emitter.add_pairs()
     steps = emitter.steps_text()
-    functions = entry_points(image, interface)
+    functions = entry_points(image, interface, slices)
     drivers = sorted(emitter.drivers | {"ek_script.h", *functions.headers})
     kernels = {step.kernel.header for step in image.program.steps if step.kernel}
     text = "\n".join(
@@ -103,6 +106,8 @@ class _Emitter:
         self._add_maps(f"output_{index}", index, [step.output])
         if step.op == INPUT_STEP and self._interface.input_mode == "pull":
             self._add_pull(index, step)
+        elif step.op == OUTPUT_STEP:
+            self._add_sink(index)
         elif step.kernel is None:
             self._add_copy(index, step)
         elif step.loop is not None:
@@ -162,6 +167,15 @@ class _Emitter:
             "width": str(window.width),
         }
         self._add_detail(index, "ek_pull.h", "ek_pull_step", "ek_run_pull", members)
+
+    def _add_sink(self, index: int) -> None:
+        self.structs.append(row_writer(self._interface))
+        members = {
+            "write": "write_row",
+            "source": f"operands_{index}",
+            "sink": f"output_{index}",
+        }
+        self._add_detail(index, "ek_sink.h", "ek_sink_step", "ek_run_sink", members)
 
     def _add_copy(self, index: int, step: Step) -> None:
         members = {

@@ -86,6 +86,13 @@ def profile_qemu(
     Raises:
         BadInputError, EmulationError, ValidationError, MissingProgramError: as ``run_qemu``.
     """
+    return profile_run(directory, target, timeout_seconds=timeout_seconds)[0]
+
+
+def profile_run(
+    directory: Path, target: Target, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> tuple[Profile, tuple[Array, ...]]:
+    """As ``profile_qemu``, and the outputs of the run that was counted (``seeded_sample``)."""
     manifest = load_manifest(directory)
     with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
         build_directory = Path(folder)
@@ -102,7 +109,7 @@ def profile_qemu(
         records = read_records(build_directory / OUTPUT_FILE, manifest, record_count=1)
         functions = read_functions(target, elf)
     check_records(manifest, records, paint_count=1)
-    return Profile(
+    profile = Profile(
         core=target.core,
         compiler=compiler_version(target),
         flags=" ".join(compiler_flags(target)),
@@ -111,6 +118,7 @@ def profile_qemu(
         layers=_layer_profiles(manifest, counts, target),
         functions=function_profiles(functions, counts.by_address),
     )
+    return profile, records[0].outputs
 
 
 def seeded_sample(manifest: Manifest) -> tuple[Array, ...]:

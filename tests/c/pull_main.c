@@ -41,6 +41,7 @@ static void read_camera(void *context, int32_t y, int32_t x, int32_t height, int
 static void refuse_bad_arguments(const model_source *source, int8_t *output, uint8_t *arena) {
   const model_source unreadable = {source->context, NULL};
   CHECK(model_run(NULL, output, arena) == EK_BAD_ARGUMENT);
+  CHECK(model_step(source, output, arena, NULL) == EK_BAD_ARGUMENT);
   CHECK(model_run(&unreadable, output, arena) == EK_BAD_ARGUMENT);
   CHECK(model_run(source, NULL, arena) == EK_BAD_ARGUMENT);
   CHECK(model_run(source, output, NULL) == EK_BAD_ARGUMENT);

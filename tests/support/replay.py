@@ -27,13 +27,7 @@ from edgekit.program import (
     cursor_name,
 )
 from edgekit.window import Region
-
-_PAINT = 0xA5
-_NOTHING = -1
-
-
-class ReplayError(Exception):
-    """The program reads bytes that are not what it takes them for, or claims too few."""
+from support.tagged_memory import NOTHING, PAINT, Memory, Part, ReplayError
 
 
 @dataclass(frozen=True)
@@ -42,55 +36,6 @@ class Replayed:
 
     outputs: tuple[Array, ...]
     touched_bytes: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Bytes [begin, begin + size) of a map that lie at ``address``; ``key`` names the map."""
-
-    memory: _Memory
-    address: int
-    key: str
-    begin: int
-    size: int
-
-
-class _Memory:
-    """Bytes, each with a tag: the byte of a named map that it holds."""
-
-    def __init__(self, size: int) -> None:
-        self.bytes = np.full(size, _PAINT, np.uint8)
-        self.tags = np.full(size, _NOTHING, np.int64)
-        self._numbers: dict[str, int] = {}
-
-    def _wanted(self, part: _Part) -> Array:
-        number = self._numbers.setdefault(part.key, len(self._numbers))
-        return np.arange(part.begin, part.begin + part.size) + (number << 32)
-
-    def _span(self, part: _Part) -> slice:
-        if part.address < 0 or part.address + part.size > len(self.bytes):
-            raise ReplayError(f"'{part.key}' leaves the memory of {len(self.bytes)} bytes")
-        return slice(part.address, part.address + part.size)
-
-    def check(self, part: _Part, who: str) -> None:
-        held, wanted = self.tags[self._span(part)], self._wanted(part)
-        if not np.array_equal(held, wanted):
-            byte = int(np.flatnonzero(held != wanted)[0])
-            names = {number: name for name, number in self._numbers.items()}
-            other = names.get(int(held[byte]) >> 32, "nothing")
-            raise ReplayError(
-                f"{who}: byte {part.begin + byte} of '{part.key}' is not there; "
-                f"at {part.address + byte} lies {other}"
-            )
-
-    def read(self, part: _Part, who: str) -> Array:
-        self.check(part, who)
-        return self.bytes[self._span(part)].copy()
-
-    def write(self, part: _Part, values: Array) -> None:
-        span = self._span(part)
-        self.bytes[span] = values.view(np.uint8).ravel()
-        self.tags[span] = self._wanted(part)
 
 
 def replay(image: Image, sample: Sequence[Array]) -> Replayed:
@@ -117,21 +62,21 @@ def replay(image: Image, sample: Sequence[Array]) -> Replayed:
 class _Replay:
     def __init__(self, image: Image, sample: Sequence[Array]) -> None:
         self._image, self._program, self._graph = image, image.program, image.program.graph
-        self._arena = _Memory(image.arena_bytes)
-        self._inputs = [_Memory(array.nbytes) for array in sample]
-        self._outputs = [_Memory(self._graph.tensors[p.tensor].bytes) for p in self._graph.outputs]
+        self._arena = Memory(image.arena_bytes)
+        self._inputs = [Memory(array.nbytes) for array in sample]
+        self._outputs = [Memory(self._graph.tensors[p.tensor].bytes) for p in self._graph.outputs]
         self._sums: dict[int, list[Array]] = {}
         for port, memory, array in zip(self._graph.inputs, self._inputs, sample, strict=True):
             if image.program.input_mode == "overwrite":
                 place, memory = image.offsets[port.tensor], self._arena
             else:
                 place = 0
-            part = _Part(memory, place, port.tensor, 0, array.nbytes)
+            part = Part(memory, place, port.tensor, 0, array.nbytes)
             memory.write(part, np.ascontiguousarray(array))
-        self._cursor: _Part | None = None
+        self._cursor: Part | None = None
         cursor = cursor_name(self._graph)
         if cursor in image.offsets:
-            self._cursor = _Part(self._arena, image.offsets[cursor], cursor, 0, CURSOR_BYTES)
+            self._cursor = Part(self._arena, image.offsets[cursor], cursor, 0, CURSOR_BYTES)
             self._arena.write(self._cursor, np.zeros(CURSOR_BYTES, np.uint8))
 
     def result(self) -> Replayed:
@@ -139,11 +84,11 @@ class _Replay:
             self._arena.check(self._cursor, "the caller")
         outputs = []
         for port, memory in zip(self._graph.outputs, self._outputs, strict=True):
-            if (memory.tags == _NOTHING).any():
+            if (memory.tags == NOTHING).any():
                 raise ReplayError(f"output '{port.name}' is not complete")
             tensor = self._graph.tensors[port.tensor]
             outputs.append(memory.bytes.view(tensor.dtype).reshape(tensor.shape))
-        touched = np.flatnonzero(self._arena.tags != _NOTHING)
+        touched = np.flatnonzero(self._arena.tags != NOTHING)
         return Replayed(tuple(outputs), int(touched[-1]) + 1 if touched.size else 0)
 
     def fire(self, index: int, row: int) -> None:
@@ -167,7 +112,7 @@ class _Replay:
             pixel = channels * DTYPE_BYTES[tensor.dtype]
             start = ((window.top + row) * width + window.left) * pixel
             size = window.width * pixel
-            part = _Part(self._inputs[source.index], start, source.tensor, start, size)
+            part = Part(self._inputs[source.index], start, source.tensor, start, size)
             self._arena.write(self._row(step.output, row), part.memory.read(part, step.layer))
         else:
             values = self._whole(source)
@@ -175,13 +120,13 @@ class _Replay:
             whole = self._whole(step.output)
             whole.memory.write(whole, values.memory.read(values, step.layer))
 
-    def _part(self, operand: Operand, address: int, begin: int, size: int) -> _Part:
+    def _part(self, operand: Operand, address: int, begin: int, size: int) -> Part:
         address, begin = address + operand.skip_bytes, begin + operand.skip_bytes
         if operand.place == "arena":
             offset = self._image.offsets[operand.buffer]
-            return _Part(self._arena, offset + address, self._key(operand), begin, size)
+            return Part(self._arena, offset + address, self._key(operand), begin, size)
         memories = self._inputs if operand.place == "model_input" else self._outputs
-        return _Part(memories[operand.index], address, self._root(operand), begin, size)
+        return Part(memories[operand.index], address, self._root(operand), begin, size)
 
     def _key(self, operand: Operand) -> str:
         """The name of what lies in a buffer; that of one strip is not that of another."""
@@ -202,7 +147,7 @@ class _Replay:
             return self._graph.inputs[operand.index].tensor
         return f"output {operand.index}"
 
-    def _row(self, operand: Operand, row: int) -> _Part:
+    def _row(self, operand: Operand, row: int) -> Part:
         if operand.row_bytes == 0:
             return self._whole(operand)
         size = operand.row_bytes
@@ -215,16 +160,16 @@ class _Replay:
             return operand.row_bytes or operand.bytes
         return operand.region.width * self._pixel_bytes(operand)
 
-    def _whole(self, operand: Operand) -> _Part:
+    def _whole(self, operand: Operand) -> Part:
         size = self._seen_bytes(operand) if operand.region else operand.bytes
         return self._part(operand, 0, 0, size)
 
     def _trash_scratch(self, step: Step) -> None:
         if step.scratch:
-            part = _Part(
+            part = Part(
                 self._arena, self._image.offsets[step.scratch], step.scratch, 0, step.scratch_bytes
             )
-            self._arena.write(part, np.full(part.size, _PAINT, np.uint8))
+            self._arena.write(part, np.full(part.size, PAINT, np.uint8))
 
     def _compute_whole(self, step: Step) -> None:
         self._trash_scratch(step)
@@ -247,20 +192,20 @@ class _Replay:
             for part in parts:
                 if part.size % pixels == 0:
                     begin = unread * (part.size // pixels)
-                    rest = _Part(
+                    rest = Part(
                         part.memory, part.address + begin, part.key, begin, part.size - begin
                     )
                     part.memory.check(rest, step.layer)
                 else:  # it repeats, so all of it is read again
                     part.memory.check(part, step.layer)
 
-    def _write_pixels(self, output: _Part, data: Array, span: tuple[int, int], pixels: int) -> None:
+    def _write_pixels(self, output: Part, data: Array, span: tuple[int, int], pixels: int) -> None:
         size = output.size // pixels
         begin, end = span[0] * size, span[1] * size
-        part = _Part(output.memory, output.address + begin, output.key, begin, end - begin)
+        part = Part(output.memory, output.address + begin, output.key, begin, end - begin)
         part.memory.write(part, data.view(np.uint8).ravel()[begin:end])
 
-    def _check_all(self, parts: Sequence[_Part], step: Step) -> None:
+    def _check_all(self, parts: Sequence[Part], step: Step) -> None:
         for part in parts:
             part.memory.check(part, f"{step.layer} when it has written")
 
@@ -269,7 +214,7 @@ class _Replay:
         self._trash_scratch(step)
         rows = step.loop.rows_of(y)
         maps, output = {}, self._row(step.output, y)
-        safe: list[_Part] = []
+        safe: list[Part] = []
         for operand in step.operands:
             if operand.place == "constant":
                 continue
@@ -300,7 +245,7 @@ class _Replay:
     def _height(self, operand: Operand) -> int:
         return map_size(self._graph.tensors[operand.tensor].shape)[0]
 
-    def _decode(self, operand: Operand, part: _Part, tensor: Tensor) -> Array:
+    def _decode(self, operand: Operand, part: Part, tensor: Tensor) -> Array:
         data = part.memory.read(part, f"'{operand.tensor}'").view(tensor.dtype)
         _, width, channels = map_size(tensor.shape)
         if operand.layout.kind == "nhwc":
@@ -321,10 +266,10 @@ class _Replay:
         scratch = None
         if step.scratch:
             offset = self._image.offsets[step.scratch]
-            scratch = _Part(self._arena, offset, step.scratch, 0, step.scratch_bytes)
+            scratch = Part(self._arena, offset, step.scratch, 0, step.scratch_bytes)
             if row > 0:
                 self._arena.check(scratch, step.layer)
-            self._arena.write(scratch, np.full(scratch.size, _PAINT, np.uint8))
+            self._arena.write(scratch, np.full(scratch.size, PAINT, np.uint8))
         rows.append(part.memory.read(part, step.layer))
         if row + 1 == step.loop.output_height:
             tensor = self._graph.tensors[operand.tensor]
@@ -346,7 +291,7 @@ class _Replay:
         consumer = self._program.steps[pair.consumer]
         assert consumer.loop is not None
         rows = range(consumer.loop.output_height) if pair.whole_map else [row]
-        read: list[_Part] = []
+        read: list[Part] = []
         done: dict[int, Array] = {}
         for block in _blocks(pair):
             for y in rows:
@@ -358,20 +303,20 @@ class _Replay:
             part.memory.write(part, _to_bytes(values, consumer))
         self._check_all(read, consumer)
 
-    def _slot(self, pair: Pair, block: tuple[int, int], row: int) -> _Part:
+    def _slot(self, pair: Pair, block: tuple[int, int], row: int) -> Part:
         assert row >= 0
         number = block[0] // pair.block_channels
         place = number * pair.kept_block_bytes + row % pair.kept_rows * pair.block_row_bytes
         return self._block_part(pair, self._image.offsets[pair.kept] + place, block, row)
 
-    def _block_part(self, pair: Pair, address: int, block: tuple[int, int], row: int) -> _Part:
+    def _block_part(self, pair: Pair, address: int, block: tuple[int, int], row: int) -> Part:
         key = f"{pair.kept or pair.tile} block {block[0]}"
         size = pair.block_row_bytes
-        return _Part(self._arena, address, key, row * size, size)
+        return Part(self._arena, address, key, row * size, size)
 
     def _produce(
-        self, pair: Pair, producer: Step, row: int, block: tuple[int, int], place: _Part
-    ) -> list[_Part]:
+        self, pair: Pair, producer: Step, row: int, block: tuple[int, int], place: Part
+    ) -> list[Part]:
         """Compute a row of the map between; what was read for it."""
         assert producer.loop is not None
         self._trash_scratch(producer)
@@ -379,7 +324,7 @@ class _Replay:
         operands = [o for o in producer.operands if o.place != "constant"]
         maps = {o.tensor: self._map(producer, o, rows) for o in operands}
         values = _row_of(self._evaluate(producer, maps), row)[..., slice(*block)]
-        data = np.full(place.size, _PAINT, np.uint8)
+        data = np.full(place.size, PAINT, np.uint8)
         encoded = _to_bytes(values, producer).view(np.uint8).ravel()
         data[: encoded.size] = encoded
         self._arena.write(place, data)
@@ -387,7 +332,7 @@ class _Replay:
         self._check_all(parts, producer)
         return parts
 
-    def _run_block(self, pair: Pair, block: tuple[int, int], y: int, read: list[_Part]) -> Array:
+    def _run_block(self, pair: Pair, block: tuple[int, int], y: int, read: list[Part]) -> Array:
         """run_block of runtime_c/ek_pair.c"""
         producer, consumer = (self._program.steps[i] for i in (pair.producer, pair.consumer))
         assert consumer.loop is not None
@@ -414,8 +359,8 @@ class _Replay:
         return max((y - 1) * axis.stride - axis.pad_before + axis.kernel, 0)  # type: ignore[union-attr]
 
     def _gather(
-        self, pair: Pair, block: tuple[int, int], y: int, read: list[_Part], producer: Step
-    ) -> dict[int, _Part]:
+        self, pair: Pair, block: tuple[int, int], y: int, read: list[Part], producer: Step
+    ) -> dict[int, Part]:
         loop = self._program.steps[pair.consumer].loop
         assert loop is not None
         before, tiles = self._rows_before(pair, y), 0
@@ -437,9 +382,7 @@ class _Replay:
             raise ReplayError(f"{producer.layer}: {tiles} rows in a tile of {pair.tile_rows}")
         return places
 
-    def _keep(
-        self, pair: Pair, block: tuple[int, int], y: int, places: Mapping[int, _Part]
-    ) -> None:
+    def _keep(self, pair: Pair, block: tuple[int, int], y: int, places: Mapping[int, Part]) -> None:
         """Rows of the tile that later windows need move to their slots."""
         loop = self._program.steps[pair.consumer].loop
         assert loop is not None

@@ -184,5 +184,5 @@ DSP_PACKED = Kernel(
     writes=("nhwc", "row_planar"),
     write_behind=BY_ROW,
     channel_blocks=lambda call: 2 if _windows(call).channel_groups == 1 else 0,
-    stack_bytes=672,
+    stack_bytes=704,
 )

@@ -287,7 +287,7 @@ __asm__(".pushsection .text.ek_dsp_expand_4, \"ax\", %progbits\n"
          ".popsection\n"
 
 /* In parts, because C99 promises no longer strings than 4095 bytes. */
-__asm__(TILE_SUMS(1, 4, 32));
+__asm__(TILE_SUMS(1, 8, 32));
 __asm__(TILE_FAST(1));
 __asm__(TILE_OTHERS(1));
 __asm__(TILE_SUMS(2, 4, 56));

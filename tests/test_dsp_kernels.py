@@ -136,9 +136,7 @@ def test_stack_stays_within_what_the_kernel_states(
 
 POINT = Window(Axis(1), Axis(1))
 SAME = Window(Axis(3, 1, 1, 1, 1), Axis(3, 1, 1, 1, 1))
-HALF = Window(Axis(3, 2, 1, 0, 1), Axis(3, 2, 1, 0, 1))
 EVERY_SECOND = Window(Axis(1, 2), Axis(1, 2))
-KWS = Window(Axis(10, 2, 1, 4, 5), Axis(4, 2, 1, 1, 1))
 DILATED = Window(SAME.height, Axis(3, 1, 2, 2, 2))
 
 
@@ -261,17 +259,8 @@ def _depthwise_goal(
 
 
 GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
-    "pointwise_64_64_12x12": (1.00, lambda: _pointwise_goal(64, 64, 12)),
     "pointwise_64_64_12x12_linear": (1.00, lambda: _pointwise_goal(64, 64, 12, clamp="linear")),
     "pointwise_64_64_12x12_planar": (1.00, lambda: _pointwise_goal(64, 64, 12, planar=True)),
-    "pointwise_32_32_24x24": (1.15, lambda: _pointwise_goal(32, 32, 24)),
-    "pointwise_128_128_6x6": (0.90, lambda: _pointwise_goal(128, 128, 6)),
-    "pointwise_8_16_48x48": (2.3, lambda: _pointwise_goal(8, 16, 48)),
-    "conv_3x3_16_32x32": (0.92, lambda: _convolution_goal((32, 32, 16), 16, SAME)),
-    "conv_3x3_32_16x16": (0.92, lambda: _convolution_goal((16, 16, 32), 32, SAME)),
-    "conv_3x3_64_8x8": (0.92, lambda: _convolution_goal((8, 8, 64), 64, SAME)),
-    "first_conv_3_8_96x96": (1.8, lambda: _convolution_goal((96, 96, 3), 8, HALF)),
-    "kws_conv_10x4_1_64": (1.3, lambda: _convolution_goal((49, 10, 1), 64, KWS)),
     "strided_point_16_32": (1.45, lambda: _convolution_goal((32, 32, 16), 32, EVERY_SECOND)),
     "conv_3x3_32_in_4_groups": (1.7, lambda: _convolution_goal((16, 16, 32), 32, SAME, groups=4)),
     "conv_3x3_dilated": (1.3, lambda: _convolution_goal((16, 16, 8), 16, DILATED)),

@@ -27,7 +27,7 @@ LANES_BYTES = 2 * 4 * TILE_PIXELS
 """Scratch for a group of 4 taps of a tile."""
 GENERAL_SCRATCH_BYTES = 32
 _SPLIT_LIMIT = 2**23
-_GROUP_INSTRUCTIONS = {1: 8.8, 2: 14.8, 3: 20.8, 4: 24.4}
+_GROUP_INSTRUCTIONS = {1: 8.4, 2: 14.8, 3: 20.8, 4: 24.4}
 """Of a pair and a group of 4 taps, by pixels of a tile; the loop's end included."""
 
 
@@ -73,14 +73,14 @@ def paired_layer(call: Call, channel_groups: int = 1) -> PairedLayer:
     sums = folded_sums(call, matrix)
     finish = layer_finish(arithmetic, sums)
     live = np.where(finish.is_constant[:, None], 0, matrix)
-    if _fits_lanes(*_pairs(live, channel_groups)):
+    if fits_lanes(*_pairs(live, channel_groups)):
         bias = np.where(finish.is_constant, 0, sums.bias)
         return PairedLayer(live, bias, finish, channel_groups, is_paired=True)
     general = general_finish(arithmetic)
     return PairedLayer(matrix, sums.bias, general, channel_groups, is_paired=False)
 
 
-def _fits_lanes(first: Array, second: Array) -> bool:
+def fits_lanes(first: Array, second: Array) -> bool:
     """Whether 256 * second + first fits 16 bits for all taps, and the sums of second 24 bits."""
     in_lane = int((second * 256 + first).min()) >= -(2**15)
     return in_lane and 128 * int(np.abs(second).sum(axis=1).max()) < _SPLIT_LIMIT
@@ -106,8 +106,12 @@ def _split(layer: PairedLayer, rows: Array) -> tuple[Array, Array]:
 
 
 def _packed_weights(layer: PairedLayer, taps: Array) -> Array:
-    """Words (pairs, taps / 2): groups of 4 taps k as lanes (k, k+2), (k+1, k+3)."""
-    first, second = _split(layer, taps)
+    """Words (pairs, taps / 2)."""
+    return pack_lanes(*_split(layer, taps))
+
+
+def pack_lanes(first: Array, second: Array) -> Array:
+    """Weights (pairs, taps) as words: groups of 4 taps k as lanes (k, k+2), (k+1, k+3)."""
     lanes = (second * 256 + first).reshape(len(first), -1, 2, 2)
     return lane_words(lanes[:, :, 0, :], lanes[:, :, 1, :]).reshape(len(first), -1)
 

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape, Tensor, constant
 from edgekit.kernel import Binding, CStruct, CValue, Kernel, input_rows
 from edgekit.ops._accumulating import accumulating_twin
+from edgekit.ops._dsp_fully_connected import DSP_ACCUMULATING, DSP_PARTS, DSP_ROWS
 from edgekit.ops._int16_cases import int16_cases, narrow_sum_cases, wide_sum_cases
 from edgekit.ops._mve_matrix import matrix_instructions, matrix_members, matrix_problem
 from edgekit.ops._operator import Case, Operator, Quantized
@@ -66,7 +67,7 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: 6.0 * OPERATOR.macs(call),
+    instructions=lambda call: 60.0 + 55.0 * call.output.elements + 6.0 * OPERATOR.macs(call),
     stack_bytes=128,
 )
 
@@ -129,7 +130,7 @@ class FullyConnectedOperator(Operator):
     name = "fully_connected"
     attributes = FullyConnected
     arithmetic = WeightedArithmetic
-    kernels = (MVE, REF, S16, S16_NARROW, *ACCUMULATING)
+    kernels = (MVE, DSP_ROWS, DSP_PARTS, DSP_ACCUMULATING, REF, S16, S16_NARROW, *ACCUMULATING)
 
     def output_shape(self, attributes: FullyConnected, inputs: Sequence[Shape]) -> Shape:
         channels, row_elements = inputs[WEIGHTS]

@@ -13,12 +13,13 @@ import numpy as np
 from edgekit.converters.channels.dead import dead_channels, remove_dead_channels
 from edgekit.converters.legalize import legalize, legalize_integer
 from edgekit.converters.load import Imported
-from edgekit.converters.plan_model import Budget, plan_model, with_least_ram
+from edgekit.converters.plan_model import Budget, Planned, plan_model, with_least_ram
 from edgekit.converters.quantize.calibrate import FloatSample
 from edgekit.converters.quantize.options import QuantizeOptions
 from edgekit.converters.quantize.real import quantized_sample
 from edgekit.converters.quantize.recipe import Quantized, quantize_model
 from edgekit.converters.samples import noise_samples
+from edgekit.converters.schedule.plan_file import plan_text
 from edgekit.converters.to_tflite import to_tflite
 from edgekit.emit.sources import EmitOptions, Sources, emit
 from edgekit.errors import BadInputError, DoesNotFitError
@@ -26,8 +27,7 @@ from edgekit.ir import INTEGER_RANGE, Array, Graph, QGraph
 from edgekit.limits import check_float_work, check_graph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
-from edgekit.program import Image
-from edgekit.reference import SAMPLE_COUNT, reference_files
+from edgekit.reference import PLAN_FILE, SAMPLE_COUNT, reference_files
 from edgekit.target import Target
 from edgekit.version import VERSION
 
@@ -192,15 +192,14 @@ def _integer_noise(graph: QGraph) -> tuple[tuple[Array, ...], ...]:
 
 def plan(
     model: IntegerModel, options: ConvertOptions, *, progress: Progress = lambda text: None
-) -> Image:
+) -> Planned:
     """Schedule, lower and place a model; the result may exceed the budget."""
     limits = (options.budget.max_ram_bytes, options.target.sram_bytes)
     most = min((limit for limit in limits if limit), default=None)
     budget = dataclasses.replace(options.budget, max_ram_bytes=most)
-    planned = plan_model(
+    return plan_model(
         model.graph, options.target, budget, kernels=options.kernels, progress=progress
     )
-    return planned.image
 
 
 def convert_model(
@@ -213,11 +212,12 @@ def convert_model(
         UnsupportedError: a layer has no kernel.
     """
     progress("schedule")
-    image = plan(model, options, progress=progress)
+    planned = plan(model, options, progress=progress)
     progress("emit")
     reference = reference_files(model.graph, model.samples, model.float_outputs, model.sources)
+    reference[PLAN_FILE] = plan_text(planned.plan)
     sources = emit(
-        image,
+        planned.image,
         EmitOptions(options.name, options.target, VERSION, model.macs_network, model.dead_channels),
         reference,
     )

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -213,15 +212,18 @@ class _Lowering:
     def _append_script(self, units: Sequence[Unit], order: Order) -> list[int]:
         """Add firings to the script; the position of each time."""
         positions = []
-        begin = len(self._script)
+        step, first, count = -1, 0, 0
         for unit, number in zip(order.units, order.numbers, strict=True):
-            step, row = units[unit].firings[number]
-            last = self._script[-1] if len(self._script) > begin else None
-            if last is not None and last.step == step and last.row + last.count == row:
-                self._script[-1] = dataclasses.replace(last, count=last.count + 1)
+            firing = units[unit].firings[number]
+            if firing == (step, first + count):
+                count += 1
             else:
-                self._script.append(Firings(step, row, 1))
-            positions.append(len(self._script) - 1)
+                if count:
+                    self._script.append(Firings(step, first, count))
+                (step, first), count = firing, 1
+            positions.append(len(self._script))
+        if count:
+            self._script.append(Firings(step, first, count))
         return positions
 
     def _add_buffers(self, placed: Placed, positions: Sequence[int]) -> None:

@@ -34,7 +34,7 @@ def convert(
 
     Args:
         model: a ``torch.nn.Module`` (with ``example_inputs``, a tensor or a tuple of them at batch
-            1), or the path of a ``.tflite`` or ``.pt2`` file, or ``file.py:function``.
+            1), or the path of a ``.tflite``, ``.onnx`` or ``.pt2`` file, or ``file.py:function``.
         calibration: samples for post-training quantization: a path as for ``--calib``, or an
             iterable of inputs (a tensor or a tuple per sample, batch 1, in the model's own layout).
             Without it the ranges come from seeded noise, with a warning.

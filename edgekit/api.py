@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -100,7 +101,11 @@ def convert_to_artifact(
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=5)
+    """Warn at the line of the caller, whichever function of edgekit has something to say."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].split(".")[0] == "edgekit":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
 
 
 def _import(model: Any, example_inputs: Any) -> Imported:

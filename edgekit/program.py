@@ -81,6 +81,12 @@ class Buffer:
             return self.busy
         return ((1 << (self.last - self.first + 1)) - 1) << self.first
 
+    def alive_at(self, position: int) -> bool:
+        """Whether it holds data at a position."""
+        if self.busy is None:
+            return self.first <= position <= self.last
+        return bool(self.busy >> position & 1)
+
     def alive_with(self, other: Buffer) -> bool:
         """Whether there is a position at which both hold data."""
         if self.busy is None and other.busy is None:
@@ -255,8 +261,7 @@ class Program:
             read = step.operands if _reads(step, firings) else ()
             names = [o.buffer for o in (*read, *written) if o.place == "arena"]
             for name in (*names, *([step.scratch] if step.scratch else [])):
-                alive = by_name[name].positions >> position & 1
-                assert alive, f"{step.layer}: '{name}' is not alive"
+                assert by_name[name].alive_at(position), f"{step.layer}: '{name}' is not alive"
         return self
 
     def finish_entry(self) -> int:

@@ -23,9 +23,13 @@ from edgekit.converters.schedule.plan import Plan
 from edgekit.converters.schedule.search import search
 from edgekit.ir import QGraph
 from edgekit.ops.add import Add
+from edgekit.ops.average_pool2d import AveragePool2d
+from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.mean import Mean
-from edgekit.program import BUFFER_ALIGN, InputMode
+from edgekit.ops.pad import Pad
+from edgekit.program import BUFFER_ALIGN, InputMode, OutputMode
 from edgekit.target import load_target
+from edgekit.window import Axis, Window
 
 ROUNDING = 2 * BUFFER_ALIGN
 """The model counts whole words for every buffer; a placed one need not fill the last of them."""
@@ -64,9 +68,11 @@ GRAPHS: Mapping[str, Callable[[], QGraph]] = {
 class Placing:
     """Arena bytes and executed MACs of plans of one model."""
 
-    def __init__(self, graph: QGraph, input_mode: InputMode) -> None:
+    def __init__(
+        self, graph: QGraph, input_mode: InputMode, output_mode: OutputMode = "resident"
+    ) -> None:
         self.choices = choose(graph, TARGET("cortex-m4"))
-        self.facts: Facts = gather_facts(graph, self.choices, input_mode)
+        self.facts: Facts = gather_facts(graph, self.choices, input_mode, output_mode)
 
     @property
     def has_branches(self) -> bool:
@@ -107,6 +113,28 @@ def check_search(placing: Placing) -> None:
 def test_no_plan_is_better(name: str, mode: InputMode) -> None:
     with mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4, 16)):
         check_search(Placing(GRAPHS[name](), mode))
+
+
+@pytest.mark.parametrize("mode", ["resident", "stream"])
+def test_layers_of_which_only_padding_is_read_are_searched(mode: InputMode) -> None:
+    """No row of the input reaches the output: the layers in front of it never run."""
+    b = GraphBuilder("padding_only", seed=11)
+    every_other = Window(Axis(1, 2), Axis(1))
+    x = b.node("pad", Pad((0, 2, 2, 2), (0, 0, 1, 1)), b.input("x", (1, 2, 4, 3)))
+    x = b.node("average_pool2d", AveragePool2d(every_other), x)
+    x = b.node("pad", Pad((0, 1, 0, 1), (0, 1, 2, 2)), x)
+    x = b.depthwise(x, Window(Axis(1, 2), Axis(2, 2)))
+    x = b.node("max_pool2d", MaxPool2d(Window(Axis(1, 2), Axis(3, 1, 1, 1, 1))), x)
+    placing = Placing(b.graph(x), mode)
+    for candidate in search(placing.facts):
+        placing.place(candidate.plan)
+
+
+@pytest.mark.parametrize("mode", ["resident", "stream"])
+@pytest.mark.parametrize("name", ["two_bottlenecks", "shortcut"])
+def test_no_plan_with_a_streamed_output_is_better(name: str, mode: InputMode) -> None:
+    with mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4, 16)):
+        check_search(Placing(GRAPHS[name](), mode, "stream"))
 
 
 @settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -60,9 +60,9 @@ def test_shipped_targets() -> None:
         "host",
     }
     isa = {target.name: target.isa for target in TARGETS}
-    assert isa["cortex-m4"] == isa["cortex-m33"] == ("dsp", "ref")
-    assert isa["cortex-m55"] == isa["cortex-m85"] == ("mve", "dsp", "ref")
-    assert isa["cortex-m3"] == isa["host"] == ("ref",)
+    assert isa["cortex-m4"] == isa["cortex-m33"] == ("dsp", "c", "ref")
+    assert isa["cortex-m55"] == isa["cortex-m85"] == ("mve", "dsp", "c", "ref")
+    assert isa["cortex-m3"] == isa["cortex-m0plus"] == isa["host"] == ("c", "ref")
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

@@ -9,7 +9,17 @@ from typing import Annotated, Optional
 import typer
 
 from edgekit.cli.console import kib, print_table, progress, warn
-from edgekit.cli.options import Calibration, Model, TargetName
+from edgekit.cli.options import (
+    BiasCorrection,
+    Calibration,
+    Config,
+    Equalize,
+    Method,
+    Model,
+    Rounding,
+    TargetName,
+    quantize_options,
+)
 
 
 def convert(
@@ -22,6 +32,11 @@ def convert(
         ),
     ],
     calib: Calibration = None,
+    method: Method = None,
+    equalize: Equalize = None,
+    bias_correction: BiasCorrection = None,
+    rounding: Rounding = None,
+    config: Config = None,
     input_mode: Annotated[
         str,
         typer.Option(
@@ -87,11 +102,18 @@ def convert(
             stream_output=stream_output,
         ),
     )
+    quantization = quantize_options(
+        config,
+        method=method,
+        equalize=equalize,
+        bias_correction=bias_correction,
+        rounding=rounding,
+    )
     with progress("convert") as show:
         show("import")
         imported = load_model(model)
         samples = None if calib is None else load_samples(calib, imported.graph.inputs)
-        integers = to_integers(imported, samples, progress=show, warn=warn)
+        integers = to_integers(imported, samples, quantization, progress=show, warn=warn)
         sources = convert_model(integers, options, progress=show)
         write_project(sources, output)
     manifest = sources.manifest

@@ -168,7 +168,7 @@ class FullyConnectedOperator(Operator):
     def quantize(self, call: Call) -> Quantized:
         attributes: FullyConnected = call.node.attributes
         activation = (attributes.activation_min, attributes.activation_max)
-        return Quantized(*quantize_weights(call, channel_axis=0, activation=activation))
+        return Quantized(*quantize_weights(call, activation=activation))
 
     def macs(self, call: Call) -> int:
         return call.inputs[INPUT].elements * call.inputs[WEIGHTS].shape[0]

@@ -83,7 +83,7 @@ def covered_bytes(offsets: Mapping[str, int], buffers: Iterable[Buffer]) -> int:
 
 def live_buffers(program: Program, position: int) -> tuple[Buffer, ...]:
     """The buffers that hold data at a position of the script."""
-    return tuple(b for b in program.buffers if b.positions >> position & 1)
+    return tuple(buffer for buffer in program.buffers if buffer.alive_at(position))
 
 
 def find_peak(image: Image) -> Peak | None:

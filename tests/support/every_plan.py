@@ -27,7 +27,8 @@ def every_plan(facts: Facts) -> Iterator[CostedPlan]:
         ways = [list(_ways(facts, i, j)) for i, j in itertools.pairwise(cuts)]
         for chosen in itertools.product(*ways):
             segments = tuple(segment for segment, _ in chosen)
-            plan = Plan(facts.graph, segments, facts.input_mode).verify()
+            modes = (facts.input_mode, facts.output_mode)
+            plan = Plan(facts.graph, segments, *modes).verify()
             yield CostedPlan(plan, sum(cost for _, cost in chosen))
 
 
@@ -61,6 +62,7 @@ def _nodes(facts: Facts, i: int, j: int) -> tuple[str, ...]:
     """The nodes of items i to j - 1, with the views behind each; those in front go to the first."""
     names = [node.name for node in facts.graph.nodes]
     begins = [names.index(item.name) for item in facts.items if item.step.kernel is not None]
-    streamed = len(facts.items) - len(begins)
-    begins = [0] * streamed + [0, *begins[1:], len(names)]
+    arrives = int(facts.input_mode in ("stream", "pull"))
+    leaves = int(facts.output_mode == "stream")
+    begins = [0] * arrives + [0, *begins[1:]] + [len(names)] * (leaves + 1)
     return tuple(names[begins[i] : begins[j]])

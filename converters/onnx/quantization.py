@@ -40,8 +40,8 @@ class Quantizations:
         self.builder = builder
         self.given = GivenScales()
 
-    def quantize(self, call: OnnxCall) -> Levels | Parameter:
-        """QuantizeLinear."""
+    def quantize(self, call: OnnxCall, name: str) -> Levels | Parameter:
+        """QuantizeLinear, whose result the file calls ``name``."""
         x = call.operand("x")
         scales, zero_points, dtype = _parameters(call, "y_scale", "y_zero_point")
         if isinstance(x, Parameter):
@@ -53,7 +53,9 @@ class Quantizations:
             raise RefusalError("scales per channel of an activation are not supported; use one")
         zero_point = int(zero_points.reshape(-1)[0]) - UINT8_SHIFT[dtype]
         quantization = Quantization(float(scales.reshape(-1)[0]), zero_point)
-        return Levels(self._annotated(x, quantization), dtype)
+        annotated = self._annotated(x, quantization)
+        self.given.levels.setdefault(annotated.tensor, name)
+        return Levels(annotated, dtype)
 
     def _annotated(self, x: Activation, quantization: Quantization) -> Activation:
         """The activation with this scale: itself, or its rescaled copy where it has another."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,11 @@ from edgekit.converters.legalize import legalize, legalize_integer
 from edgekit.converters.load import Imported
 from edgekit.converters.plan_model import Budget, Planned, plan_model, with_least_ram
 from edgekit.converters.quantize.calibrate import FloatSample
+from edgekit.converters.quantize.doctor import Diagnosis, Goal, diagnose
 from edgekit.converters.quantize.options import QuantizeOptions
 from edgekit.converters.quantize.real import quantized_sample
 from edgekit.converters.quantize.recipe import Quantized, quantize_model
-from edgekit.converters.samples import noise_samples
+from edgekit.converters.samples import load_labels, load_samples, noise_samples
 from edgekit.converters.schedule.plan_file import plan_text
 from edgekit.converters.to_tflite import to_tflite
 from edgekit.emit.sources import EmitOptions, Sources, emit
@@ -134,6 +136,33 @@ def integer_graph(
             f"model '{graph.name}': it is a float model; give inputs to calibrate it with --calib"
         )
     return quantize_float(graph, samples, options, progress=progress).graph
+
+
+def explain_float(
+    imported: Imported,
+    calibration: str | None,
+    options: QuantizeOptions,
+    *,
+    goal: Goal,
+    count: int,
+    progress: Progress = lambda text: None,
+) -> Diagnosis:
+    """Examine the quantization of a float model on the first ``count`` samples of a file.
+
+    Raises:
+        BadInputError: it is an integer model, or there are no samples.
+    """
+    if isinstance(imported.graph, QGraph) or calibration is None:
+        raise BadInputError(
+            f"model '{imported.graph.name}': --explain needs a float model and --calib"
+        )
+    graph = legalize_float(imported.graph, progress=progress)
+    samples = tuple(itertools.islice(load_samples(calibration, graph.inputs), count))
+    labels = load_labels(calibration)
+    if labels is not None and len(labels) < len(samples):
+        raise BadInputError(f"{calibration}: {len(labels)} labels for more samples")
+    chosen = None if labels is None else labels[: len(samples)]
+    return diagnose(graph, samples, options, labels=chosen, goal=goal, progress=progress)
 
 
 def model_bytes(graph: QGraph, path: Path) -> bytes:

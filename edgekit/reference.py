@@ -14,6 +14,7 @@ from edgekit.ir import Array, QGraph
 from edgekit.serialize import load_qgraph, save_qgraph
 
 REFERENCE_FOLDER = "reference"
+PLAN_FILE = "plan.json"
 SAMPLE_COUNT = 32
 SOURCE_TFLITE, SOURCE_ONNX, SOURCE_LEVELS = "source.tflite", "source.onnx", "source_levels.json"
 _SAMPLES, _FLOAT_OUTPUTS = "samples", "float_outputs"

@@ -40,6 +40,7 @@ CONVERTERS = (
     "converters.legalize",
     "converters.channels",
     "converters.quantize",
+    "converters.export",
 )
 STAGES = ("converters", *CONVERTERS, "emit", "build", "runners")
 FILES_OF_DIR = ("inputs", "reference")
@@ -54,6 +55,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "converters.legalize": CORE + SHARED,
     "converters.channels": (*CORE, "converters.legalize"),
     "converters.quantize": CORE + SHARED,
+    "converters.export": (*CORE, "converters.tflite"),
     "converters": CORE + DATA + CONVERTERS,
     "emit": CORE + DATA,
     "process": CORE,
@@ -70,7 +72,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "artifact": (*CORE, "emit", "runners", "validate", *FILES_OF_DIR),
     "api": (*CORE, *STAGES, "pipeline", "artifact"),
     "environment": (*CORE, "build", "process"),
-    "cli": (*CORE, "converters", "runners", "pipeline", "analysis", "validate", "outputs")
+    "cli": (
+        *CORE,
+        "converters",
+        "converters.quantize",
+        "runners",
+        "pipeline",
+        "analysis",
+        "validate",
+        "outputs",
+    )
     + ("artifact", "api", "environment", "report"),
 }
 TOP = "__init__"  # edgekit/__init__.py, the public face: it may import every part

@@ -59,6 +59,7 @@ def _differences(graph: QGraph, data: bytes) -> list[str]:
         path = Path(folder) / f"{graph.name}.tflite"
         path.write_bytes(data)
         read = import_tflite(path)
+    assert isinstance(read, QGraph)
     return compare(legalize_integer(graph), legalize_integer(read))
 
 

@@ -264,7 +264,7 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
     graph = model_of(layers)
     zeros = tuple(np.zeros(graph.tensors[port.tensor].shape, np.int8) for port in graph.inputs)
     options = ConvertOptions(target, "layers", budget=Budget("layerwise"))
-    sources = convert_model(IntegerModel(graph, (zeros,), None, None, 0), options)
+    sources = convert_model(IntegerModel(graph, (zeros,), None, {}, 0), options)
     with tempfile.TemporaryDirectory(prefix="edgekit-kernels-") as folder:
         directory = Path(folder) / "layers"
         write_project(sources, directory)

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.dsp_cases import (
+    any_depthwise,
     crafted_depthwise,
+    crafted_nhwc,
     crafted_pointwise,
     depthwise,
     noise,
+    planar_kernel,
     pointwise,
     random_trials,
     weighted_call,
@@ -41,17 +44,19 @@ from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
 from edgekit.ops._dsp_convolution import DSP_PACKED
-from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
+from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2, ROW_PLANAR
+from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pairs import paired_layer
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.target import load_target
 from edgekit.window import Axis, Window
 
 OTHER_CORES = ("cortex-m7", "cortex-m33", "cortex-m55")
-KERNELS = (DSP_4X2, DSP_PACKED, DSP_3X3S1, DSP_3X3S2)
+KERNELS = (DSP_4X2, DSP_PACKED, *ROW_PLANAR, DSP_NHWC)
 SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "pointwise": lambda: tuple(crafted_pointwise()),
     "depthwise": lambda: tuple(crafted_depthwise()),
+    "depthwise_nhwc": lambda: tuple(crafted_nhwc()),
     "convolutions": lambda: tuple(crafted_convolutions()),
     "random": lambda: (*random_trials(60), *random_convolutions(60)),
 }
@@ -251,11 +256,30 @@ def _convolution_goal(
 
 
 def _depthwise_goal(
-    width: int, channels: int, stride: int, *, clamp: str = "at_zero_point"
+    width: int, channels: int, stride: int, *, kernel: int = 3, clamp: str = "at_zero_point"
 ) -> Trial:
-    pad = (1, 1) if stride == 1 else (0, 1)
-    call = depthwise((width, width, channels), stride, pad=pad, clamp=clamp)
-    return whole_map("goal", DSP_3X3S1 if stride == 1 else DSP_3X3S2, call, noise(call, 1))
+    half = kernel // 2
+    pad = (half, half) if stride == 1 else (half - 1, half)
+    call = depthwise((width, width, channels), stride, kernel=kernel, pad=pad, clamp=clamp)
+    return whole_map("goal", planar_kernel(call), call, noise(call, 1))
+
+
+def _nhwc_goal(
+    shape: tuple[int, int, int],
+    kernel_height: int,
+    kernel_width: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    multiplier: int = 1,
+    clamp: str = "at_zero_point",
+) -> Trial:
+    height, width = (
+        Axis(kernel, stride, dilation, kernel // 2 * dilation, (kernel - 1) // 2 * dilation)
+        for kernel in (kernel_height, kernel_width)
+    )
+    call = any_depthwise(shape, Window(height, width), multiplier=multiplier, clamp=clamp)
+    return whole_map("goal", DSP_NHWC, call, noise(call, 1))
 
 
 GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
@@ -271,6 +295,35 @@ GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
     "depthwise_3x3s2_36x36x32": (2.4, lambda: _depthwise_goal(36, 32, 2)),
     "depthwise_3x3s2_18x18x96": (2.6, lambda: _depthwise_goal(18, 96, 2)),
     "depthwise_3x3s2_9x9x192": (2.8, lambda: _depthwise_goal(9, 192, 2)),
+    "depthwise_5x5s1_14x14x32_general": (
+        27.0,
+        lambda: _depthwise_goal(14, 32, 1, kernel=5, clamp="narrow"),
+    ),
+    "depthwise_5x5s1_20x20x48": (1.6, lambda: _depthwise_goal(20, 48, 1, kernel=5)),
+    "depthwise_5x5s1_10x10x120": (1.6, lambda: _depthwise_goal(10, 120, 1, kernel=5)),
+    "depthwise_5x5s1_5x5x240": (1.7, lambda: _depthwise_goal(5, 240, 1, kernel=5)),
+    "depthwise_5x5s2_20x20x48": (1.6, lambda: _depthwise_goal(20, 48, 2, kernel=5)),
+    "depthwise_5x5s2_10x10x120": (1.8, lambda: _depthwise_goal(10, 120, 2, kernel=5)),
+    "depthwise_nhwc_3x3s1_24x24x32": (3.0, lambda: _nhwc_goal((24, 24, 32), 3, 3)),
+    "depthwise_nhwc_3x3s2_24x24x8": (3.9, lambda: _nhwc_goal((24, 24, 8), 3, 3, stride=2)),
+    "depthwise_nhwc_5x5s1_10x10x96": (2.4, lambda: _nhwc_goal((10, 10, 96), 5, 5)),
+    "depthwise_nhwc_1x7_20x20x30": (4.5, lambda: _nhwc_goal((20, 20, 30), 1, 7, clamp="linear")),
+    "depthwise_nhwc_3x3_dilated": (3.2, lambda: _nhwc_goal((12, 12, 64), 3, 3, dilation=2)),
+    "depthwise_nhwc_10x8_multiplier_8": (1.8, lambda: _nhwc_goal((49, 40, 1), 10, 8, multiplier=8)),
+    "depthwise_nhwc_3x3_multiplier_2": (4.6, lambda: _nhwc_goal((16, 16, 16), 3, 3, multiplier=2)),
+    "depthwise_nhwc_3x3_3_channels": (10.5, lambda: _nhwc_goal((24, 24, 3), 3, 3)),
+    "depthwise_nhwc_3x3_general": (9, lambda: _nhwc_goal((12, 12, 32), 3, 3, clamp="narrow")),
+    "depthwise_7x7s1_20x20x48": (1.5, lambda: _depthwise_goal(20, 48, 1, kernel=7)),
+    "depthwise_7x7s1_5x5x240": (1.5, lambda: _depthwise_goal(5, 240, 1, kernel=7)),
+    "depthwise_7x7s2_20x20x48": (1.5, lambda: _depthwise_goal(20, 48, 2, kernel=7)),
+    "depthwise_7x7s2_10x10x144_clamped": (
+        1.6,
+        lambda: _depthwise_goal(10, 144, 2, kernel=7, clamp="both"),
+    ),
+    "depthwise_7x7s1_9x9x64_linear": (
+        1.5,
+        lambda: _depthwise_goal(9, 64, 1, kernel=7, clamp="linear"),
+    ),
 }
 """Most instructions per MAC that a whole layer may take, gcc 12 -O2."""
 

@@ -84,7 +84,7 @@ def initializer(type_name: str, name: str, members: Mapping[str, str]) -> str:
     """``static const type name = {EK_MEMBER(member) value, ...};``
 
     The members must be in the order of the C type: C++20 refuses another one, and C++17 goes by
-    the order alone (EK_MEMBER of runtime_c/ek_kernel.h).
+    the order alone (EK_MEMBER of runtime_c/ek_member.h).
     """
     lines = "".join(f"  EK_MEMBER({member}) {value},\n" for member, value in members.items())
     return f"static const {type_name} {name} = {{\n{lines}}};\n"

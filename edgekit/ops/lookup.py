@@ -19,6 +19,7 @@ from edgekit.kernel import BY_ELEMENT, Binding, CStruct, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import row_window, verify_int8, verify_operands
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.ops._tuned import tuned_twin
 from edgekit.ops._unary_functions import UNARY_FUNCTIONS, evaluate_function
 from edgekit.window import Window
 
@@ -74,6 +75,7 @@ REF = Kernel(
     flat=True,
     stack_bytes=64,
 )
+TUNED = tuned_twin(REF, instructions=lambda call: 40.0 + 4.0 * call.output.elements, stack_bytes=48)
 
 
 class LookupOperator(Operator):
@@ -81,7 +83,7 @@ class LookupOperator(Operator):
     is_elementwise = True
     attributes = Lookup
     arithmetic = LookupArithmetic
-    kernels = (REF,)
+    kernels = (TUNED, REF)
 
     def output_shape(self, attributes: Lookup, inputs: Sequence[Shape]) -> Shape:
         return inputs[0]

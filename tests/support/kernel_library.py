@@ -19,8 +19,8 @@ from edgekit.kernel import CStruct, Kernel
 from edgekit.ops import operators
 from edgekit.process import run_program
 
-HOST_ISAS = ("ref", "c", "dsp")
-"""Instruction sets whose kernels compile for the host: "dsp" ones have portable twins."""
+HOST_ISAS = ("ref", "c", "dsp", "mve")
+"""Instruction sets whose kernels compile for the host: "dsp" and "mve" ones have portable twins."""
 
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 _INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)

@@ -57,7 +57,15 @@ S16_NARROW = narrow_kernel(REF, "ek_conv2d_s16__ref_narrow")
 class Conv2dOperator(ConvolutionOperator):
     name = "conv2d"
     attributes: type = Conv2d
-    kernels: tuple[Kernel, ...] = (POINTWISE, CONV2D, DSP_4X2, DSP_PACKED, REF, S16, S16_NARROW)
+    kernels: tuple[Kernel, ...] = (
+        POINTWISE,
+        CONV2D,
+        DSP_4X2,
+        DSP_PACKED,
+        REF,
+        S16,
+        S16_NARROW,
+    )
 
     def accumulate(self, x: Array, weights: Array, window: Window, output_shape: Shape) -> Array:
         _, height, width, channels = output_shape

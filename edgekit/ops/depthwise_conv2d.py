@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue
+from edgekit.ops._dot import depthwise_kernel
 from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, wide_kernel
@@ -42,7 +43,7 @@ def _channel_blocks(call: Call) -> int:
 REF = convolution_kernel(
     "depthwise_conv2d",
     _channel_members,
-    instructions=lambda call: 10.0 * OPERATOR.macs(call),
+    instructions=lambda call: 18.0 * OPERATOR.macs(call) + 120.0 * call.output.elements,
     channel_blocks=_channel_blocks,
 )
 S16 = wide_kernel(REF, "ek_depthwise_conv2d_s16__ref")
@@ -52,7 +53,7 @@ class DepthwiseConv2dOperator(ConvolutionOperator):
     name = "depthwise_conv2d"
     attributes = DepthwiseConv2d
     is_channelwise = True
-    kernels = (DSP_3X3S1, DSP_3X3S2, REF, S16)
+    kernels = (DSP_3X3S1, DSP_3X3S2, depthwise_kernel(_channel_blocks), REF, S16)
     output_axis = 3
     float_sums = np.float32  # element-wise sums have the same order everywhere
 

@@ -251,5 +251,5 @@ def _checked_shape(shape: Shape, where: str) -> Shape:
     if not 1 <= len(shape) <= 4:
         raise UnsupportedError(f"{where}: rank {len(shape)} is not supported; use 1 to 4")
     if len(shape) == 4 and shape[0] != 1:
-        raise BadInputError(f"{where}: shape {shape}; export with a batch of 1")
+        raise UnsupportedError(f"{where}: shape {shape}; export with a batch of 1")
     return shape

@@ -143,7 +143,7 @@ def test_kernels_equal_reference_on_emulated_cores(
     assert {DSP_ROWS.symbol, DSP_PARTS.symbol} <= chosen
     samples = list(_samples(graph))
     options = ConvertOptions(target, "layers", budget=Budget("layerwise"))
-    model = IntegerModel(graph, tuple(samples[:1]), None, None, 0)
+    model = IntegerModel(graph, tuple(samples[:1]), None, {}, 0)
     directory = tmp_path / "layers"
     write_project(convert_model(model, options), directory)
     for sample, found in zip(samples, run_qemu(directory, samples, target).outputs, strict=True):

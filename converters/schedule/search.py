@@ -119,7 +119,7 @@ class _Search:
             for j, ways in self._ways_from(i):
                 found[j].append((i, ways))
         fronts = self._fronts(found)
-        in_strips = list(self._strip_ways(fronts[-1].peak))
+        in_strips = list(self._strip_ways(fronts[-1]))
         for i, j, ways in in_strips:
             found[j].append((i, ways))
         if in_strips:
@@ -134,28 +134,33 @@ class _Search:
             fronts.append(self._joined(fronts, found[j], j))
         return fronts
 
-    def _strip_ways(self, peaks: Array) -> Iterator[tuple[int, int, _Ways]]:
-        """(begin, end, ways) of segments in strips that need less than the plans without them.
-
-        Where the least bytes are wanted and nothing else, that is less than the best of them.
-        """
-        limit = int(peaks.min() if self._goal.by_macs else peaks.max()) if len(peaks) else 0
+    def _strip_ways(self, plain: _Partials) -> Iterator[tuple[int, int, _Ways]]:
+        """(begin, end, ways) of segments in strips that need less than plans without any."""
         for strips in strip_facts(self._facts, extra_macs=self._goal.extra_macs):
             self._progress(f"schedule: strips up to layer {strips.end} of {self._count}")
             for first in strips.firsts:
+                limit = self._bytes_without_strips(plain, strips.added_cost(first, self._facts))
                 room = limit - 1 - self._chases.apart_bytes(first, strips.end)
                 if room > 0:
                     yield from self._flows_in_strips(strips, first, room)
 
+    def _bytes_without_strips(self, plain: _Partials, added_cost: float) -> int:
+        """What plans without strips need that take as long; the least of all where time is no matter."""
+        as_fast = plain.cost <= plain.cost.min(initial=np.inf) + max(added_cost, 0.0)
+        peaks = plain.peak if self._goal.by_macs else plain.peak[as_fast]
+        return int(peaks.min(initial=self._limit))
+
     def _flows_in_strips(
         self, strips: StripFacts, first: int, room: int
     ) -> Iterator[tuple[int, int, _Ways]]:
+        """Of flows with equal MACs the ones with the least bytes count: strips are there to save them."""
         facts, end = strips.facts, strips.end
+        goal = dataclasses.replace(self._goal, by_macs=True)
         reached: dict[int, list[Flows]] = {first: [start(first)]}
         history: dict[int, Flows] = {}
         for j in range(first, end + 1):
             if j in reached:
-                history[j] = merged(facts, reached.pop(j), self._goal, limit=room)
+                history[j] = merged(facts, reached.pop(j), goal, limit=room)
                 if j < end and len(history[j]):
                     self._extend(facts, reached, history[j])
         flows = history.get(end)

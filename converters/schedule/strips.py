@@ -34,10 +34,10 @@ class StripFacts:
     parts: int
     firsts: tuple[int, ...]
 
-    def extra_macs(self, first: int, plain: Facts) -> int:
-        """How many more than the layers have that begin with ``first``."""
+    def added_cost(self, first: int, plain: Facts) -> float:
+        """How much more time the strips of layers take that begin with ``first``, one by one."""
         pairs = zip(self.facts.items[first : self.end], plain.items[first : self.end], strict=True)
-        return sum(ours.macs - theirs.macs for ours, theirs in pairs)
+        return sum(ours.cost - theirs.cost for ours, theirs in pairs)
 
 
 def strip_facts(facts: Facts, *, extra_macs: int | None) -> Iterator[StripFacts]:

@@ -137,6 +137,8 @@ class SegmentBuilder:
             scratch_bytes=scratch_bytes,
             fill=_zero_point(call.output) if binding.output.kind == "row_planar" else None,
             padding_value=_zero_point(call.inputs[0]) if kernel.needs_padding_row else None,
+            accumulator_bound=operator.accumulator_bound(call) if self._pack else None,
+            lane_bound=kernel.lane_bound(call) if self._pack else None,
         )
         return _with_loop(step, call) if kernel.kind == "rows" else step
 

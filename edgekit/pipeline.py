@@ -21,6 +21,7 @@ from edgekit.converters.quantize.options import QuantizeOptions
 from edgekit.converters.quantize.real import quantized_sample
 from edgekit.converters.quantize.recipe import Quantized, quantize_model
 from edgekit.converters.samples import load_labels, load_samples, noise_samples
+from edgekit.converters.to_onnx import to_onnx
 from edgekit.converters.to_tflite import to_tflite
 from edgekit.emit.sources import EmitOptions, Sources, emit
 from edgekit.errors import BadInputError, DoesNotFitError
@@ -28,6 +29,7 @@ from edgekit.ir import INTEGER_RANGE, Array, Graph, QGraph
 from edgekit.limits import check_float_work, check_graph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
+from edgekit.ops._accumulators import check_accumulators
 from edgekit.program import Image
 from edgekit.reference import SAMPLE_COUNT, reference_files
 from edgekit.target import Target
@@ -172,7 +174,9 @@ def model_bytes(graph: QGraph, path: Path) -> bytes:
     """
     if path.suffix == ".tflite":
         return to_tflite(graph)
-    raise BadInputError(f"{path}: it must end in .tflite")
+    if path.suffix == ".onnx":
+        return to_onnx(graph)
+    raise BadInputError(f"{path}: it must end in .tflite or .onnx")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -239,6 +243,7 @@ def convert_model(
         DoesNotFitError: it needs more RAM or flash than the budget or the board has.
         UnsupportedError: a layer has no kernel.
     """
+    check_accumulators(model.graph)
     progress("schedule")
     image = plan(model, options, progress=progress)
     progress("emit")

@@ -160,6 +160,7 @@ class Step:
 
     ``fill`` is the zero point that every output row is set to before it is computed, for the pads of
     a row-planar map. ``padding_value`` asks for a constant row of that value in place of rows of padding.
+    The bounds are what its sums, and those of the lanes of packed weights, can reach at most.
     """
 
     layer: str
@@ -176,6 +177,8 @@ class Step:
     loop: RowLoop | None = None
     fill: int | None = None
     padding_value: int | None = None
+    accumulator_bound: int | None = None
+    lane_bound: int | None = None
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,8 @@ def _layer_entry(image: Image, index: int, step: Step) -> LayerEntry:
         buffers=tuple(buffers),
         completes=_completes(image, index),
         rows=_rows(image, step),
+        accumulator_bound=step.accumulator_bound,
+        lane_bound=step.lane_bound,
     )
 
 

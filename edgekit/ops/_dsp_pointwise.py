@@ -52,9 +52,16 @@ def _accepts(call: Call) -> str | None:
     first, second = _pairs(_without_constants(matrix, _finish(call, sums)))
     if (second * 256 + first).min() < -(2**15):
         return "a weight of -128 beside a negative one does not fit its lane"
-    if 128 * np.abs(second).sum(axis=1).max() >= _SPLIT_LIMIT:
+    if _lane_bound(call) >= _SPLIT_LIMIT:
         return "the sums of an output channel reach 2^23 and would not split"
     return None
+
+
+def _lane_bound(call: Call) -> int:
+    """The largest magnitude of the sums of second channels, which lie above those of the first."""
+    matrix = _matrix(call)
+    _, second = _pairs(_without_constants(matrix, _finish(call, folded_sums(call, matrix))))
+    return int(128 * np.abs(second).sum(axis=1).max())
 
 
 def _without_constants(matrix: Array, finish: LayerFinish) -> Array:
@@ -137,6 +144,7 @@ DSP_4X2 = Kernel(
     kind="rows",
     pack=_pack,
     accepts=_accepts,
+    lane_bound=_lane_bound,
     instructions=_instructions,
     scratch_bytes=_scratch_bytes,
     writes=("nhwc", "row_planar"),

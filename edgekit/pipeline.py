@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +14,14 @@ import numpy as np
 from edgekit.converters.channels.dead import dead_channels, remove_dead_channels
 from edgekit.converters.legalize import legalize, legalize_integer
 from edgekit.converters.load import Imported
-from edgekit.converters.plan_model import Budget, plan_model, with_least_ram
+from edgekit.converters.plan_model import Budget, Planned, plan_model, with_least_ram
 from edgekit.converters.quantize.calibrate import FloatSample
 from edgekit.converters.quantize.doctor import Diagnosis, Goal, diagnose
 from edgekit.converters.quantize.options import QuantizeOptions
 from edgekit.converters.quantize.real import quantized_sample
 from edgekit.converters.quantize.recipe import Quantized, quantize_model
 from edgekit.converters.samples import load_labels, load_samples, noise_samples
+from edgekit.converters.schedule.plan_file import plan_text
 from edgekit.converters.to_onnx import to_onnx
 from edgekit.converters.to_tflite import to_tflite
 from edgekit.emit.sources import EmitOptions, Sources, emit
@@ -30,8 +31,7 @@ from edgekit.limits import check_float_work, check_graph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
 from edgekit.ops._accumulators import check_accumulators
-from edgekit.program import Image
-from edgekit.reference import SAMPLE_COUNT, reference_files
+from edgekit.reference import PLAN_FILE, SAMPLE_COUNT, reference_files
 from edgekit.target import Target
 from edgekit.version import VERSION
 
@@ -60,7 +60,7 @@ class IntegerModel:
     graph: QGraph
     samples: tuple[tuple[Array, ...], ...]
     float_outputs: tuple[tuple[Array, ...], ...] | None
-    source_tflite: bytes | None
+    sources: Mapping[str, bytes]
     macs_network: int
     dead_channels: tuple[DeadChannels, ...] = ()
 
@@ -75,6 +75,8 @@ def to_integers(
 ) -> IntegerModel:
     """Quantize a float model over ``samples`` (or seeded noise), or take an integer one as it is."""
     graph = imported.graph
+    for line in imported.warnings:
+        warn(line)
     options = options or QuantizeOptions()
     check_graph(graph)
     macs = network_macs(graph)
@@ -84,7 +86,7 @@ def to_integers(
         legal = legalize_integer(graph)
         live = remove_dead_channels(legal)
         dead = dead_channels(legal, live)
-        return IntegerModel(live, _integer_noise(live), None, imported.source_tflite, macs, dead)
+        return IntegerModel(live, _integer_noise(live), None, imported.sources, macs, dead)
     result = quantize_float(graph, samples, options, progress=progress, warn=warn)
     legal = legalize_integer(result.graph)
     quantized = remove_dead_channels(legal)
@@ -93,7 +95,7 @@ def to_integers(
     integers = tuple(quantized_sample(sample, ports) for sample in kept)
     dead = dead_channels(legal, quantized)
     outputs = result.calibration.outputs[:SAMPLE_COUNT]
-    return IntegerModel(quantized, integers, outputs, None, macs, dead)
+    return IntegerModel(quantized, integers, outputs, {}, macs, dead)
 
 
 def quantize_float(
@@ -223,15 +225,14 @@ def _integer_noise(graph: QGraph) -> tuple[tuple[Array, ...], ...]:
 
 def plan(
     model: IntegerModel, options: ConvertOptions, *, progress: Progress = lambda text: None
-) -> Image:
+) -> Planned:
     """Schedule, lower and place a model; the result may exceed the budget."""
     limits = (options.budget.max_ram_bytes, options.target.sram_bytes)
     most = min((limit for limit in limits if limit), default=None)
     budget = dataclasses.replace(options.budget, max_ram_bytes=most)
-    planned = plan_model(
+    return plan_model(
         model.graph, options.target, budget, kernels=options.kernels, progress=progress
     )
-    return planned.image
 
 
 def convert_model(
@@ -245,13 +246,12 @@ def convert_model(
     """
     check_accumulators(model.graph)
     progress("schedule")
-    image = plan(model, options, progress=progress)
+    planned = plan(model, options, progress=progress)
     progress("emit")
-    reference = reference_files(
-        model.graph, model.samples, model.float_outputs, model.source_tflite
-    )
+    reference = reference_files(model.graph, model.samples, model.float_outputs, model.sources)
+    reference[PLAN_FILE] = plan_text(planned.plan)
     sources = emit(
-        image,
+        planned.image,
         EmitOptions(options.name, options.target, VERSION, model.macs_network, model.dead_channels),
         reference,
     )

@@ -30,9 +30,11 @@ CORE = (
     "version",
     "window",
 )
-SHARED = ("converters.axis_moves", "converters.index_runs")
+SHARED = ("converters.axis_moves", "converters.given_scales", "converters.index_runs")
 CONVERTERS = (
     *SHARED,
+    "converters.nchw",
+    "converters.onnx",
     "converters.tflite",
     "converters.torch",
     "converters.legalize",
@@ -47,10 +49,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(CORE, CORE + DATA),
     **dict.fromkeys(SHARED, CORE),
     "converters.tflite": CORE + SHARED,
-    "converters.torch": CORE + SHARED,
+    "converters.nchw": CORE + SHARED,
+    "converters.onnx": (*CORE, *SHARED, "converters.nchw"),
+    "converters.torch": (*CORE, *SHARED, "converters.nchw"),
     "converters.legalize": CORE + SHARED,
     "converters.channels": (*CORE, "converters.legalize"),
-    "converters.quantize": CORE,
+    "converters.quantize": CORE + SHARED,
     "converters.export": (*CORE, "converters.tflite"),
     "converters": CORE + DATA + CONVERTERS,
     "emit": CORE + DATA,
@@ -156,8 +160,8 @@ def test_module_imports_only_what_its_part_may(module: str) -> None:
         ),
         (
             "edgekit.converters.legalize.moves",
-            "from edgekit.converters.torch.builder import GraphBuilder",
-            "edgekit.converters.torch",
+            "from edgekit.converters.nchw.graph import GraphBuilder",
+            "edgekit.converters.nchw",
         ),
         ("edgekit.emit.model", "from converters.lower import lower", "converters.lower"),
     ],

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,12 +52,18 @@ def prefixed(graph: QGraph, prefix: str) -> QGraph:
 
 def operator_model() -> QGraph:
     """The first edge cases of every operator with kernels, side by side in one model."""
-    parts = [
-        prefixed(case.graph, f"{name}_{case.name}")
-        for name, operator in sorted(operators().items())
-        if operator.kernels
-        for case in itertools.islice(operator.cases(), CASES_EACH)
-    ]
+    return side_by_side(
+        [
+            prefixed(case.graph, f"{name}_{case.name}")
+            for name, operator in sorted(operators().items())
+            if operator.kernels
+            for case in itertools.islice(operator.cases(), CASES_EACH)
+        ]
+    )
+
+
+def side_by_side(parts: Sequence[QGraph]) -> QGraph:
+    """One model of several whose names differ."""
     tensors = {name: tensor for part in parts for name, tensor in part.tensors.items()}
     nodes, inputs, outputs = (
         tuple(item for part in parts for item in getattr(part, field))

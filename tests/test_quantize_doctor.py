@@ -91,9 +91,7 @@ def test_targets_in_top1_need_labels() -> None:
     samples = noise_samples(graph, 8, 0)
     output = graph.outputs[0].tensor
     labels = [int(interpret_float(graph, sample)[output].argmax()) for sample in samples]
-    diagnosis = diagnose(
-        graph, samples, QuantizeOptions(), labels=labels, goal=Goal(max_drop=0.0)
-    )
+    diagnosis = diagnose(graph, samples, QuantizeOptions(), labels=labels, goal=Goal(max_drop=0.0))
     assert diagnosis.float_top1 == 1.0
     assert diagnosis.target_met
     assert diagnosis.after.top1 == 1.0

@@ -53,7 +53,7 @@ def quantize_node(call: Call, tensors: dict[str, Tensor], ranges: Ranges) -> Nod
     result = operator_of(call.node).quantize(call)
     names = list(call.node.inputs)
     for position, tensor in result.constants.items():
-        names[position] = _add_constant(tensor, call.node, tensors)
+        names[position] = keep_constant(tensor, call.node, tensors)
     return dataclasses.replace(call.node, inputs=tuple(names), arithmetic=result.arithmetic)
 
 
@@ -75,7 +75,7 @@ def _quantized(tensor: Tensor, ranges: Ranges, shared: Quantization | None = Non
     return dataclasses.replace(tensor, dtype="int8", quantization=shared)
 
 
-def _add_constant(tensor: Tensor, node: Node, tensors: dict[str, Tensor]) -> str:
+def keep_constant(tensor: Tensor, node: Node, tensors: dict[str, Tensor]) -> str:
     """Keep a constant under its name, or under one of its own where another node's differs."""
     known = tensors.get(tensor.name)
     if known is not None and not _same(known, tensor):

@@ -45,9 +45,25 @@ def convert(
             "(rows read through a callback), overwrite (its RAM is used again).",
         ),
     ] = "resident",
+    stream_output: Annotated[
+        bool,
+        typer.Option(
+            "--stream-output",
+            help="Hand the rows of the output to a callback as they are computed, instead of "
+            "holding all of it: for segmentation and super-resolution.",
+        ),
+    ] = False,
     schedule: Annotated[
         str, typer.Option(help="auto: search; layerwise: one layer after the other.")
     ] = "auto",
+    plan: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="JSON",
+            help="Run the model as this file says: the reference/plan.json of a converted model, or "
+            "a `plan` of the front of `analyze --json`.",
+        ),
+    ] = None,
     max_ram: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="BYTES", help="RAM for arena, input and output: 65536 or 64K."),
@@ -91,6 +107,8 @@ def convert(
             input_mode=input_mode,
             max_ram=max_ram,
             max_extra_macs=max_extra_macs,
+            stream_output=stream_output,
+            plan=plan,
         ),
     )
     quantization = quantize_options(
@@ -119,5 +137,6 @@ def convert(
             ["flash, weights and tables", kib(manifest.flash_bytes)],
             ["MACs", f"{manifest.macs_executed:,}"],
             ["input", manifest.input_mode],
+            ["output", manifest.output_mode],
         ],
     )

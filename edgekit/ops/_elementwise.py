@@ -128,11 +128,11 @@ def verify_output_range(call: Call, zero_points: Sequence[int], minimum: int, ma
 
 
 def quantize_operand(tensor: Tensor) -> Tensor:
-    """A float constant as int8 over the range of its values and 0; an activation as it is.
+    """A float constant as int8 over the range of its values and 0; what has a scale as it is.
 
     The scale has 16 significant bits, so that it survives every file format.
     """
-    if tensor.data is None:
+    if tensor.data is None or tensor.quantization is not None:
         return tensor
     values = tensor.data.astype(np.float64)
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)

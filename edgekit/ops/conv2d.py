@@ -10,8 +10,10 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue, Kernel
+from edgekit.ops._dsp_convolution import DSP_PACKED
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._int16_cases import narrow_sum_cases
+from edgekit.ops._mve_convolution import CONV2D, POINTWISE
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, narrow_kernel, wide_kernel
 from edgekit.ops._weighted_convolution import ConvolutionOperator, convolution_kernel
@@ -55,7 +57,15 @@ S16_NARROW = narrow_kernel(REF, "ek_conv2d_s16__ref_narrow")
 class Conv2dOperator(ConvolutionOperator):
     name = "conv2d"
     attributes: type = Conv2d
-    kernels: tuple[Kernel, ...] = (DSP_4X2, REF, S16, S16_NARROW)
+    kernels: tuple[Kernel, ...] = (
+        POINTWISE,
+        CONV2D,
+        DSP_4X2,
+        DSP_PACKED,
+        REF,
+        S16,
+        S16_NARROW,
+    )
 
     def accumulate(self, x: Array, weights: Array, window: Window, output_shape: Shape) -> Array:
         _, height, width, channels = output_shape

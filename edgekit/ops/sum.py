@@ -16,7 +16,7 @@ import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import Binding, CStruct
 from edgekit.ops import mean
 from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._accumulators import count_bound
@@ -64,19 +64,25 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
     )
 
 
-REF = Kernel(
-    symbol="ek_mean_s8__ref",
-    isa="ref",
-    kind="map",
-    pack=_pack_ref,
-    instructions=lambda call: 5.0 * call.inputs[0].elements + 30.0 * call.output.elements,
-    stack_bytes=128,
+KERNELS = tuple(
+    dataclasses.replace(kernel, pack=_pack_ref)
+    for kernel in (mean.TUNED, mean.TUNED_ROWS, mean.REF, mean.REF_ROWS)
 )
-"""A mean whose factor does not contain 1 / count."""
+"""Those of a mean whose factor does not contain 1 / count."""
 
-REF_ROWS = dataclasses.replace(mean.REF_ROWS, pack=_pack_ref)
-REF_ACCUMULATING = accumulating_twin(
-    REF, state_bytes=4, accepts=refuse_parts, members=parts_members
+ACCUMULATING = tuple(
+    accumulating_twin(
+        kernel,
+        state_bytes=4,
+        accepts=refuse_parts,
+        members=parts_members,
+        stack_bytes=accumulating.stack_bytes,
+        per_row=per_row,
+    )
+    for kernel, accumulating, per_row in (
+        (KERNELS[0], mean.TUNED_ACCUMULATING, 6.0),
+        (KERNELS[2], mean.REF_ACCUMULATING, 10.0),
+    )
 )
 
 
@@ -84,7 +90,7 @@ class SumOperator(Operator):
     name = "sum"
     attributes = Sum
     arithmetic = SumArithmetic
-    kernels = (REF, REF_ROWS, REF_ACCUMULATING)
+    kernels = (*KERNELS, *ACCUMULATING)
 
     def output_shape(self, attributes: Sum, inputs: Sequence[Shape]) -> Shape:
         sizes = [1 if i in attributes.axes else size for i, size in enumerate(inputs[0])]

@@ -14,6 +14,8 @@ from edgekit.ops._dsp_pairs import (
     LANES_BYTES,
     arrange_segments,
     fits_lanes,
+    lane_bound,
+    lanes_reach,
     pack_lanes,
     paired_layer,
     pairs_struct,
@@ -105,6 +107,15 @@ def _parts_are_paired(call: Call, parts: int) -> bool:
     return all(fits_lanes(*_channel_pairs(part)) for part in np.split(matrix, parts, axis=1))
 
 
+def _parts_lane_bound(call: Call, parts: int) -> int | None:
+    """What the sums of second channels can reach in one part; None where pairs have one channel."""
+    if not _parts_are_paired(call, parts):
+        return None
+    matrix = call.constant(WEIGHTS).astype(np.int64)
+    pieces = np.split(matrix, parts, axis=1)
+    return max(lanes_reach(_channel_pairs(piece)[1]) for piece in pieces)
+
+
 def _resident_parts(call: Call) -> int:
     """The fewest equal parts whose lanes are few and whose sums fit two channels, else 1."""
     inputs = _inputs(call)
@@ -178,6 +189,7 @@ DSP_ROWS = Kernel(
     kind="map",
     pack=_pack_rows,
     accepts=_accepts_rows,
+    lane_bound=lambda call: lane_bound(paired_layer(call)),
     instructions=_rows_instructions,
     scratch_bytes=_rows_scratch_bytes,
     stack_bytes=448,
@@ -188,6 +200,7 @@ DSP_PARTS = Kernel(
     kind="map",
     pack=lambda call, binding: _parts_struct(call, _resident_parts(call)),
     accepts=_accepts_parts,
+    lane_bound=lambda call: _parts_lane_bound(call, _resident_parts(call)),
     instructions=lambda call: _parts_instructions(call, _resident_parts(call)),
     scratch_bytes=lambda call, binding: _parts_scratch_bytes(call, _resident_parts(call)),
     stack_bytes=448,

@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.converters.schedule.order import Firing, Read, Unit
 from edgekit.converters.storage import Storage
 from edgekit.ir import Array
-from edgekit.program import Operand, Pair, RowLoop, Step
+from edgekit.program import OUTPUT_STEP, Operand, Pair, Step, step_name
 
 
 def layer_unit(storage: Storage, index: int, step: Step) -> Unit:
@@ -37,6 +37,16 @@ def input_unit(storage: Storage, index: int, tensor: str) -> Unit:
     return Unit(tuple((index, y) for y in range(height)), (), tensor, np.arange(1, height + 1))
 
 
+def output_unit(storage: Storage, index: int, operand: Operand) -> Unit:
+    """The rows of an output that are handed over."""
+    height = storage.height(operand.tensor)
+    spans = [[y] for y in range(height)]
+    reads = () if operand.place == "constant" else (_by_rows(storage, operand, spans),)
+    firings = tuple((index, y) for y in range(height))
+    name = step_name(storage.graph, OUTPUT_STEP)
+    return Unit(firings, reads, name, np.arange(1, height + 1))
+
+
 def pair_unit(storage: Storage, pair: Pair, producer: Step, consumer: Step) -> Unit:
     """Two steps that share rows: what the producer reads, when the consumer needs its rows."""
     output = storage.root_of(consumer.output.tensor)
@@ -46,24 +56,13 @@ def pair_unit(storage: Storage, pair: Pair, producer: Step, consumer: Step) -> U
     if pair.whole_map:
         reads = tuple(_whole(storage, o.tensor) for o in operands)
         return Unit(((pair.consumer, 0),), _merged(reads), output, np.array([height]))
-    made = pair_rows(pair, consumer.loop)
+    made = pair.new_rows(consumer.loop)
     spans = [[r for row in rows for r in producer.loop.rows_of(row)] for rows in made]
     reads = tuple(_by_rows(storage, o, spans) for o in operands)
     ahead: list[Firing] = [(pair.producer, row) for row in range(pair.first_rows)]
     firings = (*ahead, *((pair.consumer, y) for y in range(height)))
     rows = np.array([0] * len(ahead) + list(range(1, height + 1)), np.int64)
     return Unit(tuple(firings), _merged(reads), output, rows)
-
-
-def pair_rows(pair: Pair, loop: RowLoop) -> list[list[int]]:
-    """The rows of the map between that each firing of a pair computes, those ahead first."""
-    made = [[row] for row in range(pair.first_rows)]
-    before = pair.first_rows
-    for y in range(loop.output_height):
-        window = loop.rows_of(y)
-        made.append([row for row in window if row >= before] if pair.kept_rows else window)
-        before = max([before, *(row + 1 for row in window)])
-    return made
 
 
 def _read_operands(step: Step) -> list[Operand]:
@@ -79,8 +78,8 @@ def _by_rows(storage: Storage, operand: Operand, spans: Sequence[Sequence[int]])
     """Rows of the root under the rows of a view; an operand of height 1 repeats its row."""
     root = storage.root_of(operand.tensor)
     if storage.height(operand.tensor) == 1:
-        rows = storage.height(root)
-        return Read(root, np.zeros(len(spans), np.int64), np.full(len(spans), rows))
+        end = np.array([storage.height(root) if rows else 0 for rows in spans], np.int64)
+        return Read(root, np.zeros(len(spans), np.int64), end)
     first = np.array([min(rows, default=0) for rows in spans], np.int64)
     end = np.array([max(rows, default=-1) + 1 for rows in spans], np.int64)
     view, own = storage.row_bytes(operand.tensor), storage.row_bytes(root)

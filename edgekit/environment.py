@@ -30,7 +30,9 @@ _PROGRAMS = (
 )
 _PACKAGES = (
     ("torch", "PyTorch models", "torch"),
+    ("onnx", "ONNX models", "onnx"),
     ("tflite-runtime", "the 'source' rung of validate", "oracle"),
+    ("onnxruntime", "the 'source' rung of quantized ONNX models", "oracle"),
 )
 
 

@@ -13,20 +13,21 @@ from edgekit.layout import NHWC, Layout, map_size
 ELEMENT_TYPES: Mapping[str, str] = {"s8": "int8", "s16": "int16", "s32": "int32"}
 """The words for element types in the names of kernels."""
 
-CValue = int | str | Array
-"""A member of a layer struct: a number, the name of an enum constant, or a table."""
-
 
 @dataclass(frozen=True, eq=False)
 class CStruct:
-    """The constant layer struct that a kernel is called with.
+    """The constant layer struct that a kernel is called with, or a struct inside it.
 
-    ``members`` are the C members by name, in any order; a numpy array becomes a static table of
-    its element type and the member points at it.
+    ``members`` are the C members by name, in the order of the C type; a numpy array becomes a
+    static table of its element type and the member points at it.
     """
 
     type: str
     members: Mapping[str, CValue]
+
+
+CValue = int | str | Array | CStruct
+"""A member of a layer struct: a number, the name of an enum constant, a table, or a struct."""
 
 
 @dataclass(frozen=True)

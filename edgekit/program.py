@@ -7,18 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from edgekit.ir import Array, QGraph
+from edgekit.ir import Array, Call, QGraph
 from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.layout import NHWC, Layout
-from edgekit.window import RowMap
+from edgekit.window import Region, RowMap
 
 InputMode = Literal["resident", "stream", "pull", "overwrite"]
 """resident: the whole input lies in the caller's memory; overwrite: in the arena, which reuses it;
 stream: its rows are pushed one by one; pull: rows are read through a callback."""
 Place = Literal["arena", "model_input", "model_output", "constant"]
 
+OutputMode = Literal["resident", "stream"]
+"""resident: the outputs lie in the caller's memory; stream: rows of the only one go to a callback."""
+
 INPUT_STEP = "input"
 """The layer name of the step that takes pushed or pulled rows; it is step 0."""
+OUTPUT_STEP = "output"
+"""The layer name of the step that hands over the rows of a streamed output; it is the last one."""
 CURSOR_BYTES = 8
 """Where a streamed run keeps its place (ek_cursor)."""
 ARENA_ALIGN = 8
@@ -38,6 +43,14 @@ MAX_FIRINGS = 0xFFFF
 def working_name(graph: QGraph, text: str) -> str:
     """The name of a buffer that holds no tensor: ``text``, unless a tensor is called that."""
     while text in graph.tensors:
+        text += "'"
+    return text
+
+
+def step_name(graph: QGraph, text: str) -> str:
+    """The layer name of a step that runs no node: ``text``, unless a node or tensor is called that."""
+    taken = {node.name for node in graph.nodes} | set(graph.tensors)
+    while text in taken:
         text += "'"
     return text
 
@@ -68,6 +81,12 @@ class Buffer:
             return self.busy
         return ((1 << (self.last - self.first + 1)) - 1) << self.first
 
+    def alive_at(self, position: int) -> bool:
+        """Whether it holds data at a position."""
+        if self.busy is None:
+            return self.first <= position <= self.last
+        return bool(self.busy >> position & 1)
+
     def alive_with(self, other: Buffer) -> bool:
         """Whether there is a position at which both hold data."""
         if self.busy is None and other.busy is None:
@@ -96,6 +115,8 @@ class Operand:
 
     ``pixels`` is height * width; ``row_bytes`` is the distance from one row to the next; 0 repeats
     one row. Row r lies at r % ``ring_rows``, and ``bytes`` are those of that many rows.
+    A step of a strip or patch sees a ``region`` of the tensor, whose first row and column lie
+    ``skip_bytes`` behind those of the buffer.
     """
 
     tensor: str
@@ -108,6 +129,8 @@ class Operand:
     ring_rows: int = 1
     layout: Layout = NHWC
     data: Array | None = None
+    skip_bytes: int = 0
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -153,11 +176,25 @@ class Pair:
         blocks = -(-self.channels // self.block_channels)
         return (blocks - 1) * self.kept_block_bytes + self.kept_rows * self.block_row_bytes
 
+    def new_rows(self, loop: RowLoop) -> list[list[int]]:
+        """The rows of the map between that each firing computes, those ahead first.
+
+        ``loop`` is the consumer's.
+        """
+        made = [[row] for row in range(self.first_rows)]
+        before = self.first_rows
+        for y in range(loop.output_height):
+            window = loop.rows_of(y)
+            made.append([row for row in window if row >= before] if self.kept_rows else window)
+            before = max([before, *(row + 1 for row in window)])
+        return made
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
     """One layer: a kernel call, or a copy of rows where there is none (kernel None).
 
+    ``call`` is what the kernel computes: the layer's, or the part of it for a strip or patch.
     ``fill`` is the zero point that every output row is set to before it is computed, for the pads of
     a row-planar map. ``padding_value`` asks for a constant row of that value in place of rows of padding.
     """
@@ -176,6 +213,7 @@ class Step:
     loop: RowLoop | None = None
     fill: int | None = None
     padding_value: int | None = None
+    call: Call | None = None
 
 
 @dataclass(frozen=True)
@@ -192,13 +230,17 @@ class Firings:
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Steps [first, last] that run together, and the positions of the script that they take."""
+    """Steps [first, last] that run together, and the positions of the script that they take.
+
+    parts: strips or patches along each side, each with steps of its own.
+    """
 
     primitive: str
     first: int
     last: int
     script_begin: int
     script_end: int
+    parts: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +259,7 @@ class Program:
     pairs: tuple[Pair, ...] = ()
     macs_executed: int = 0
     input_mode: InputMode = "resident"
+    output_mode: OutputMode = "resident"
 
     def verify(self) -> Program:
         """Check that steps name buffers that are alive when they fire, and that names are unique."""
@@ -228,12 +271,13 @@ class Program:
             read = step.operands if _reads(step, firings) else ()
             names = [o.buffer for o in (*read, *written) if o.place == "arena"]
             for name in (*names, *([step.scratch] if step.scratch else [])):
-                alive = by_name[name].positions >> position & 1
-                assert alive, f"{step.layer}: '{name}' is not alive"
+                assert by_name[name].alive_at(position), f"{step.layer}: '{name}' is not alive"
         return self
 
     def finish_entry(self) -> int:
-        """The first position of the script that writes to an output of the model."""
+        """The first position of the script that writes to an output that the caller holds."""
+        if self.output_mode == "stream":
+            return len(self.script)
         for position, firings in enumerate(self.script):
             if self.steps[firings.step].output.place == "model_output":
                 return position

@@ -34,9 +34,14 @@ void ek_run_region(const ek_rows_step *step, uint8_t *const *bases, const ek_reg
   step->kernel(step->layer, rows, output, region, bases[0] + step->scratch);
 }
 
+void ek_run_columns(const ek_rows_step *step, uint8_t *const *bases, int32_t row, int32_t begin,
+                    int32_t end) {
+  const int32_t y = step->bottom_up != 0 ? step->output_height - 1 - row : row;
+  const ek_region region = {y, begin, end, 0, step->output_channels};
+  ek_run_region(step, bases, &region, ek_map_row(step->output, bases, y), step->fill_bytes);
+}
+
 void ek_run_row(const void *detail, uint8_t *const *bases, int32_t row) {
   const ek_rows_step *step = (const ek_rows_step *)detail;
-  const int32_t y = step->bottom_up != 0 ? step->output_height - 1 - row : row;
-  const ek_region region = {y, 0, step->output_width, 0, step->output_channels};
-  ek_run_region(step, bases, &region, ek_map_row(step->output, bases, y), step->fill_bytes);
+  ek_run_columns(step, bases, row, 0, step->output_width);
 }

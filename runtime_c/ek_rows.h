@@ -37,6 +37,10 @@ typedef struct {
 /* Computes one row, counted from the end that is computed first; detail is an ek_rows_step. */
 void ek_run_row(const void *detail, uint8_t *const *bases, int32_t row);
 
+/* Computes columns [begin, end) of a row, counted like the row of ek_run_row. */
+void ek_run_columns(const ek_rows_step *step, uint8_t *const *bases, int32_t row, int32_t begin,
+                    int32_t end);
+
 /* Computes the channels of region of output row region->row into output. */
 void ek_run_region(const ek_rows_step *step, uint8_t *const *bases, const ek_region *region,
                    void *output, int32_t fill_bytes);

@@ -7,7 +7,7 @@ typedef enum {
   EK_OK = 0,
   EK_BAD_ARGUMENT = 1,  /* a NULL pointer, or an arena that is not aligned */
   EK_TOO_MANY_ROWS = 2, /* more rows pushed than the input has */
-  EK_INCOMPLETE = 3     /* finished before all rows were pushed */
+  EK_INCOMPLETE = 3     /* finished before all rows were pushed, or there are more slices to run */
 } ek_status;
 
 #if defined(__GNUC__)

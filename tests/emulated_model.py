@@ -67,6 +67,9 @@ ek_status model_run(const int8_t *input, int8_t *output, void *arena) {
   EK_LAYER_HOOK(-1);
   return EK_OK;
 }
+
+ek_status model_step(void);
+ek_status model_step(void) { return EK_OK; }
 """
 
 _SPIN_BODY = """        movs r0, #100
@@ -135,6 +138,7 @@ def model_manifest(
         name="model",
         target="cortex-m4",
         input_mode="resident",
+        output_mode="resident",
         arena_bytes=ARENA_BYTES,
         arena_align=16,
         arena_lower_bound_bytes=ARENA_BYTES,
@@ -146,6 +150,7 @@ def model_manifest(
         macs_network=0,
         macs_legalized=0,
         macs_executed=0,
+        slice_macs=0,
         inputs=inputs,
         outputs=outputs,
         schedule=(SegmentEntry(primitive="L", layers=tuple(range(len(layer_names)))),),

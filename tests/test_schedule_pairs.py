@@ -10,7 +10,6 @@ import pytest
 
 from edgekit.converters.schedule.plan import PlannedPair
 from edgekit.converters.segment import _pair
-from edgekit.converters.units import pair_rows
 from edgekit.kernel import Binding
 from edgekit.program import Operand, Pair, RowLoop, Step
 from edgekit.window import Axis
@@ -126,7 +125,7 @@ def test_no_needed_row_is_overwritten(primitive: str) -> None:
         except AssertionError as error:
             raise AssertionError(f"{primitive} {axis} over {height} rows: {error}") from error
         if primitive != "E":
-            assert replay.made == pair_rows(pair, loop), (axis, height)
+            assert replay.made == pair.new_rows(loop), (axis, height)
         count += 1
     assert count > 5000
 
@@ -155,7 +154,8 @@ def test_rows_that_a_pair_keeps(
 def test_only_recomputation_computes_a_row_twice() -> None:
     for axis, height in windows(0):
         for primitive in ("F", "R"):
-            made = [r for rows in pair_rows(*geometry(primitive, axis, height)) for r in rows]
+            pair, loop = geometry(primitive, axis, height)
+            made = [r for rows in pair.new_rows(loop) for r in rows]
             overlapping = axis.kernel > axis.stride and axis.output_size(height) > 1
             if primitive == "F" or not overlapping:
                 assert len(made) == len(set(made)), (primitive, axis, height)

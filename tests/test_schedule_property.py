@@ -9,7 +9,8 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
+from support.claimed import solid_bytes
 from support.planned import MODES
 from support.quick_host import in_a_child, quick_builds
 from support.random_graphs import GraphSpec, build_graph, graph_specs
@@ -46,29 +47,40 @@ OPS = (
 )
 
 
+WINDOWS_ABOVE_THE_MAP = GraphSpec(
+    shape=(5, 3, 2),
+    layers=(("expansion", 0, (4, ((2, 1, 1, 3, 3), (1, 1, 1, 0, 0)))),),
+    head="map",
+    also_returned=(),
+    seed=0,
+)
+"""More padding than the kernel is high: the first windows of the pair see no row at all."""
+NO_INPUT_IS_NEEDED = GraphSpec(
+    shape=(2, 3, 1),
+    layers=(
+        ("point", 0, (2,)),
+        ("conv", 0, (1, ((1, 1, 1, 1, 0), (1, 1, 1, 0, 0)))),
+        ("crop", 0, (0, 1)),
+    ),
+    head="map",
+    also_returned=(),
+    seed=0,
+)
+"""The only row of the output is computed from padding: the layers in front never fire."""
+
+
 def write_model(image: Image, target: str, folder: Path) -> None:
     files = emit(image, EmitOptions("model", load_target(target), "0", 0), {}).files
     for name in ("model.c", "model.h", "manifest.json"):
         (folder / name).write_bytes(files[name])
 
 
-def solid_bytes(image: Image) -> int:
-    """The claimed bytes that are certainly written.
-
-    Not all of a working buffer is, if it lies on top: a map may be narrower than a tile of pixels,
-    the last block of channels smaller, and padding may stand for rows that would be kept.
-    """
-    program = image.program
-    unsure = {step.scratch for step in program.steps if step.scratch}
-    unsure |= {name for pair in program.pairs for name in (pair.kept, pair.tile)}
-    ends = (image.offsets[b.name] + b.bytes for b in program.buffers if b.name not in unsure)
-    return max(ends, default=0)
-
-
 @pytest.mark.parametrize("target", ["host", "cortex-m4"])
 @pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(model=graph_specs(), schedule=plan_specs())
+@example(model=WINDOWS_ABOVE_THE_MAP, schedule=PlanSpec((), (("F", 1),), ()))
+@example(model=NO_INPUT_IS_NEEDED, schedule=PlanSpec((), (), ()))
 def test_random_model_under_a_random_plan(
     mode: InputMode, target: str, tmp_path: Path, model: GraphSpec, schedule: PlanSpec
 ) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.claimed import solid_bytes
 from support.graphs import GRAPHS
 from support.planned import MODES
 from support.random_graphs import GraphSpec, build_graph, graph_specs
@@ -45,7 +46,7 @@ def check(image: Image) -> None:
     values = interpret(graph, sample)
     for port, output in zip(graph.outputs, result.outputs, strict=True):
         assert np.array_equal(output, values[port.tensor]), port.name
-    assert result.touched_bytes == image.arena_bytes
+    assert solid_bytes(image) <= result.touched_bytes <= image.arena_bytes
 
 
 @pytest.mark.parametrize("target", ["host", "cortex-m4"])

@@ -3,42 +3,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.converters.chase import bottom_up_distance, chase_distance, in_place_elementwise
 from edgekit.converters.schedule.facts import LONGEST_SEGMENT, Facts, TensorFact
+from edgekit.converters.schedule.flows import aligned
+from edgekit.converters.schedule.order import Read, Unit
 from edgekit.ir import Array
-from edgekit.program import BUFFER_ALIGN
+from edgekit.ops import operator_of
 
 
-def _align(size: int) -> int:
-    return -(-size // BUFFER_ALIGN) * BUFFER_ALIGN
+@dataclass(frozen=True, eq=False)
+class Chase:
+    """An output and an input that it may overtake; bytes, and the least input offset - output offset.
+
+    distances: by the way in which the segment ends: "C", or the primitive of the pair at its end,
+    which reads for the very row that it writes.
+    """
+
+    output: str
+    input: str
+    output_bytes: int
+    input_bytes: int
+    distances: Mapping[str, int]
+
+    def distance(self, later: int, end: str) -> int:
+        """The distance where inputs are free ``later`` bytes later than row by row."""
+        distance = self.distances[end]
+        if later:
+            # What is computed again reads the last rows until the end.
+            distance = max(distance, self.output_bytes - self.input_bytes) + later
+        return distance
+
+
+def union_bytes(output_bytes: int, inputs: Iterable[tuple[int, int]]) -> int:
+    """Bytes of an output and of inputs (distance, bytes) that it may overtake, placed best.
+
+    Where the output begins at 0 each input may begin at its distance, and apart from the others:
+    the one that may begin first is placed first.
+    """
+    size = aligned(output_bytes)
+    above = sorted((aligned(distance), aligned(source)) for distance, source in inputs)
+    starts = {0, *(max(distance, -source) for distance, source in above if distance < 0)}
+    best = size + sum(source for _, source in above)
+    for lowest in starts:
+        end = lowest
+        for distance, source in above:
+            end = max(end, distance) + source
+        best = min(best, max(end, size) - lowest)
+    return best
 
 
 @dataclass(frozen=True)
 class MapBytes:
-    """Whole maps during a segment.
-
-    total: all of them, side by side. savings: (bytes of output, bytes of input, distance) of those
-    that may overlap.
-    """
+    """Whole maps during a segment: all of them side by side, and those that may overlap."""
 
     total: int
-    savings: tuple[tuple[str, int, int, int], ...]
+    chases: tuple[Chase, ...]
 
-    def bytes_with(self, later: int) -> int:
-        """Bytes when inputs are free ``later`` bytes later than row by row."""
-        saved: dict[str, int] = {}
-        sizes: dict[str, int] = {}
-        for output, size, source_size, distance in self.savings:
-            gap = max(_align(distance + later), 0)
-            union = max(size, gap + source_size)
-            saved[output] = saved.get(output, 0) + max(size + source_size - union, 0)
-            sizes[output] = size
-        return self.total - sum(min(value, sizes[name]) for name, value in saved.items())
+    def bytes_with(self, later: int, end: str = "C") -> int:
+        """Bytes where inputs are free ``later`` bytes later and the segment ends in some way."""
+        if not self.chases:
+            return self.total
+        size = self.chases[0].output_bytes
+        apart = aligned(size) + sum(aligned(chase.input_bytes) for chase in self.chases)
+        sources = [(chase.distance(later, end), chase.input_bytes) for chase in self.chases]
+        return self.total - apart + union_bytes(size, sources)
+
+
+def _returned(facts: Facts) -> frozenset[str]:
+    """Tensors from which outputs of the model are copied at its end."""
+    if facts.output_mode == "stream":
+        return frozenset()
+    roots: dict[str, str] = {}
+    for node in facts.graph.nodes:
+        if operator_of(node).is_view:
+            roots[node.outputs[0]] = roots.get(node.inputs[0], node.inputs[0])
+    ports = (port.tensor for port in facts.graph.outputs)
+    names = (roots.get(name, name) for name in ports)
+    return frozenset(n for n in names if n in facts.tensors and facts.tensors[n].in_arena)
 
 
 class Chases:
@@ -46,7 +92,9 @@ class Chases:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._distances: dict[tuple[int, int], dict[tuple[str, str], int]] = {}
+        self._returned = _returned(facts)
+        self._chases: dict[tuple[int, int], tuple[Chase, ...]] = {}
+        self._early: set[int] = set()
         for j in range(2, len(facts.items) + 1):
             self._walk_back(j)
 
@@ -55,7 +103,7 @@ class Chases:
         for tensor in self._facts.tensors.values():
             if not tensor.in_arena:
                 continue
-            last = tensor.readers[-1] if tensor.readers else tensor.producer
+            last = self._last(tensor)
             begins_before = tensor.producer < i
             if (begins_before and last >= i) or (
                 i <= tensor.producer < j and (last >= j or tensor.must_be_whole)
@@ -63,16 +111,19 @@ class Chases:
                 yield tensor
 
     def _total(self, i: int, j: int) -> int:
-        return sum(_align(tensor.bytes) for tensor in self._whole(i, j))
+        return sum(aligned(tensor.bytes) for tensor in self._whole(i, j))
 
     def map_bytes(self, i: int, j: int) -> MapBytes:
         """Whole maps of a segment whose rows flow."""
-        tensors = self._facts.tensors
-        savings = tuple(
-            (output, _align(tensors[output].bytes), _align(tensors[source].bytes), distance)
-            for (output, source), distance in self._distances.get((i, j), {}).items()
-        )
-        return MapBytes(self._total(i, j), savings)
+        return MapBytes(self._total(i, j), self._chases.get((i, j), ()))
+
+    def chases(self, i: int, j: int) -> tuple[Chase, ...]:
+        """The inputs that the output of item j - 1 may overtake in the segment [i, j)."""
+        return self._chases.get((i, j), ())
+
+    def writes_early(self, j: int) -> bool:
+        """Whether items 0 to j - 1 together write an output before all pushed rows are there."""
+        return any(item < j for item in self._early)
 
     def apart_bytes(self, i: int, j: int) -> int:
         """Whole maps of a segment in which nothing overlaps."""
@@ -87,33 +138,38 @@ class Chases:
         dying = [t for t in dict.fromkeys(o.buffer for o in operands) if self._dies_in(t, i, i + 1)]
         if step.kernel is None or not output.in_arena:
             return total
-        savings = []
+        chased = []
         for name in dying:
             distances = [chase_distance(step, o) for o in operands if o.buffer == name]
             known = [distance for distance in distances if distance is not None]
             if len(known) == len(distances):
-                savings.append((name, max(known)))
-        saved = 0
-        for name, distance in savings:
-            size, source = _align(output.bytes), _align(self._facts.tensors[name].bytes)
-            union = max(size, max(_align(distance), 0) + source)
-            if len(savings) == 1 and len(operands) == 1:
-                upward = bottom_up_distance(step, operands[0])
-                if upward is not None:
-                    union = min(union, max(source, max(_align(upward), 0) + size))
-            saved += max(size + source - union, 0)
-        return total - min(saved, _align(output.bytes))
+                chased.append((max(known), self._facts.tensors[name].bytes))
+        if not chased:
+            return total
+        union = union_bytes(output.bytes, chased)
+        if len(chased) == 1 and len(operands) == 1:
+            upward = bottom_up_distance(step, operands[0])
+            if upward is not None:
+                union = min(union, union_bytes(chased[0][1], [(upward, output.bytes)]))
+        return total - aligned(output.bytes) - sum(aligned(size) for _, size in chased) + union
 
     def _dies_in(self, name: str, i: int, j: int) -> bool:
         tensor = self._facts.tensors[name]
-        return bool(tensor.readers) and tensor.producer < i and i <= tensor.readers[-1] < j
+        return bool(tensor.readers) and tensor.producer < i and i <= self._last(tensor) < j
+
+    def _last(self, tensor: TensorFact) -> int:
+        """The last item that needs a map; those that are returned from the arena outlive all."""
+        if tensor.name in self._returned:
+            return len(self._facts.items)
+        return tensor.readers[-1] if tensor.readers else tensor.producer
 
     def _walk_back(self, j: int) -> None:
         """Distances of the output of item j - 1 for every beginning i of the segment."""
         items, tensors = self._facts.items, self._facts.tensors
         last = items[j - 1]
         output = tensors[last.unit.output]
-        if not output.in_arena:
+        streamed = (self._facts.input_mode, self._facts.output_mode) == ("stream", "resident")
+        if not output.in_arena and not streamed:
             return
         rows = np.asarray(last.unit.rows)
         finished = np.flatnonzero(np.diff(rows, prepend=0) > 0)
@@ -134,56 +190,82 @@ class Chases:
                 ends = np.concatenate([[0], np.maximum.accumulate(read.end)])
                 needed = ends[fired[i]]
                 demand[read.tensor] = np.maximum(demand.get(read.tensor, needed), needed)
-            if i < j - 1:
-                self._distances[i, j] = self._distances_of(i, j, fired, rows[finished])
+            if i < j - 1 and output.in_arena:
+                self._chases[i, j] = tuple(self._chases_of(i, j, fired, rows[finished]))
+        if not output.in_arena and 0 in fired and fired[0][0] < fired[0][-1]:
+            self._early.add(j - 1)
 
     def _must_complete(self, i: int, j: int) -> bool:
         tensor = self._facts.tensors[self._facts.items[i].unit.output]
         return tensor.must_be_whole or not tensor.readers or tensor.readers[-1] >= j
 
-    def _distances_of(
-        self, i: int, j: int, fired: dict[int, Array], rows: Array
-    ) -> dict[tuple[str, str], int]:
+    def _chases_of(self, i: int, j: int, fired: dict[int, Array], rows: Array) -> Iterator[Chase]:
         tensors, last = self._facts.tensors, self._facts.items[j - 1]
         output = tensors[last.unit.output]
-        found = {}
-        for name in {r.tensor for k in range(i, j) for r in self._facts.items[k].unit.reads}:
+        reads = (read for item in self._facts.items[i:j] for read in item.unit.reads)
+        for name in dict.fromkeys(read.tensor for read in reads):
             tensor = tensors[name]
             if tensor.in_arena and self._dies_in(name, i, j):
-                found[output.name, name] = self._distance(i, j, fired, rows, tensor, output)
-        return found
+                distances = {"C": self._distance(range(i, j), fired, rows, tensor, output)}
+                for option in self._facts.pairs.get(j - 2, ()) if j - 2 >= i else ():
+                    way = option.planned.primitive
+                    if way not in distances and way != "E":
+                        distances[way] = self._distance(
+                            range(i, j - 2), fired, rows, tensor, output, option.unit
+                        )
+                yield Chase(output.name, name, output.bytes, tensor.bytes, distances)
 
     def _distance(
         self,
-        i: int,
-        j: int,
+        items: Iterable[int],
         fired: dict[int, Array],
         rows: Array,
         source: TensorFact,
         output: TensorFact,
+        pair: Unit | None = None,
     ) -> int:
-        """Least source offset - output offset at which no row is overwritten too early."""
+        """Least source offset - output offset at which no row is overwritten too early.
+
+        ``pair``: the last unit, where that is one; ``items``: all others.
+        """
         oldest = np.full(len(rows), source.height, np.int64)
         distance = -source.bytes
         begins = np.concatenate([[0], rows[:-1]])
-        for k in range(i, j):
-            for read in self._facts.items[k].unit.reads:
-                if read.tensor != source.name:
-                    continue
-                first = np.where(read.first < read.end, read.first, source.height)
-                still = np.append(np.minimum.accumulate(first[::-1])[::-1], source.height)
+        for k in items:
+            item = self._facts.items[k]
+            for read in _reads_of(item.unit, source):
                 ahead = fired[k]
-                if k == j - 1:
-                    step = self._facts.items[k].step
-                    own = [o for o in step.operands if o.buffer == source.name]
-                    if own and all(in_place_elementwise(step, operand) for operand in own):
-                        at = begins * output.row_bytes - first[ahead - 1] * source.row_bytes
+                if item.unit.output == output.name:
+                    own = [o for o in item.step.operands if o.buffer == source.name]
+                    if own and all(in_place_elementwise(item.step, operand) for operand in own):
+                        first = _firsts(read, source)[ahead - 1]
+                        at = begins * output.row_bytes - first * source.row_bytes
                         distance = max(distance, int(at.max()))
                     else:
                         ahead = ahead - 1
-                oldest = np.minimum(oldest, still[ahead])
+                oldest = np.minimum(oldest, _still_read(read, source)[ahead])
+        if pair is not None:
+            finishing = np.flatnonzero(np.diff(pair.rows, prepend=0) > 0)
+            for read in _reads_of(pair, source):
+                oldest = np.minimum(oldest, _still_read(read, source)[finishing])
         needed = oldest < source.height
         if needed.any():
             reach = rows * output.row_bytes - oldest * source.row_bytes
             distance = max(distance, int(reach[needed].max()))
         return distance
+
+
+def _reads_of(unit: Unit, tensor: TensorFact) -> Iterator[Read]:
+    return (read for read in unit.reads if read.tensor == tensor.name)
+
+
+def _firsts(read: Read, tensor: TensorFact) -> Array:
+    """The first row that each firing reads; the height where it reads none."""
+    found: Array = np.where(read.first < read.end, read.first, tensor.height)
+    return found
+
+
+def _still_read(read: Read, tensor: TensorFact) -> Array:
+    """The oldest row that each firing, and the time behind the last one, or a later one reads."""
+    first = _firsts(read, tensor)
+    return np.append(np.minimum.accumulate(first[::-1])[::-1], tensor.height)

@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
-from edgekit.converters.schedule.order import RowLife, Unit, demand_order, row_lives
+from edgekit.converters.schedule.order import Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
 from edgekit.converters.segment import SegmentBuilder
 from edgekit.converters.storage import Storage
 from edgekit.ir import Call, QGraph
 from edgekit.ops import operator_of
-from edgekit.program import MAX_PAIR_ROWS, InputMode, Step
+from edgekit.program import MAX_PAIR_ROWS, InputMode, OutputMode, Step
 from edgekit.window import Axis
 
 LONGEST_SEGMENT = 96
@@ -56,7 +57,7 @@ class Ring:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A layer, or the arrival of the input.
+    """A layer, the arrival of the input, or the departure of the output.
 
     unit: its rows in a segment that flows. scratch: bytes while it runs row by row, and layerwise;
     sums: bytes that a kernel which accumulates keeps. cost: row by row, and layerwise.
@@ -88,6 +89,8 @@ class PairOption:
     plain_macs: int
     reread_rows: int
     """Rows of its input that it reads again for the next row: how much later they are free."""
+    unit: Unit
+    """Its rows in a segment that flows."""
 
     @property
     def is_free(self) -> bool:
@@ -101,6 +104,7 @@ class Facts:
 
     graph: QGraph
     input_mode: InputMode
+    output_mode: OutputMode
     items: tuple[Item, ...]
     tensors: Mapping[str, TensorFact]
     rings: Mapping[str, Mapping[str, Ring]]
@@ -108,17 +112,32 @@ class Facts:
     reads: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
-def gather_facts(graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode) -> Facts:
+def gather_facts(
+    graph: QGraph,
+    choices: Mapping[str, Choice],
+    input_mode: InputMode,
+    output_mode: OutputMode = "resident",
+) -> Facts:
     """Everything that does not depend on where the model is cut."""
-    return _Gathering(graph, choices, input_mode).facts()
+    return _Gathering(graph, choices, input_mode, output_mode).facts()
 
 
 class _Gathering:
-    def __init__(self, graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode) -> None:
-        self._graph, self._choices, self._mode = graph, choices, input_mode
+    def __init__(
+        self,
+        graph: QGraph,
+        choices: Mapping[str, Choice],
+        input_mode: InputMode,
+        output_mode: OutputMode,
+    ) -> None:
+        self._graph, self._choices = graph, choices
+        self._mode, self._output_mode = input_mode, output_mode
         self._streamed = input_mode in ("stream", "pull")
         self._storage = Storage(
-            graph, choices, arena_input=self._streamed or input_mode == "overwrite"
+            graph,
+            choices,
+            arena_input=self._streamed or input_mode == "overwrite",
+            streams_output=output_mode == "stream",
         )
         self._calls = [call for call in graph.calls() if call.node.name in choices]
         self._accumulating = tuple(
@@ -135,6 +154,7 @@ class _Gathering:
         return Facts(
             self._graph,
             self._mode,
+            self._output_mode,
             tuple(items),
             tensors,
             {way: self._rings(way, pairs) for way in ("C", "F", "R")},
@@ -152,6 +172,8 @@ class _Gathering:
             segment.add_input(self._graph.inputs[0].tensor)
         for call in self._calls:
             segment.add(call)
+        if self._output_mode == "stream":
+            segment.add_output(self._graph.outputs[0].tensor)
         return segment
 
     def _items(self) -> list[Item]:
@@ -186,7 +208,7 @@ class _Gathering:
             for read in item.unit.reads:
                 readers.setdefault(read.tensor, []).append(index)
         storage, everything = self._storage, frozenset(n.name for n in self._graph.nodes)
-        return {
+        facts = {
             name: TensorFact(
                 name,
                 storage.height(name),
@@ -199,7 +221,12 @@ class _Gathering:
                 storage.in_arena(name),
             )
             for name in dict.fromkeys([*producer, *readers])
+            if name in storage.graph.tensors
         }
+        for name, index in producer.items():  # rows that leave are no tensor
+            rows = len(items[index].unit.firings)
+            facts.setdefault(name, TensorFact(name, rows, 0, index, (), True, False))
+        return facts
 
     def _rings(self, way: str, pairs: Mapping[int, Sequence[PairOption]]) -> dict[str, Ring]:
         """The rows that each tensor keeps when the whole model flows."""
@@ -211,7 +238,11 @@ class _Gathering:
         segment = self._segment("C", planned)
         order = demand_order(segment.units, segment.final_tensors())
         lives = row_lives(segment.units, order)
-        return {tensor: Ring(life.capacity, _is_passing(life)) for tensor, life in lives.items()}
+        never_computed = {unit.output: Ring(0, passing=True) for unit in segment.units}
+        return never_computed | {
+            tensor: Ring(life.capacity, passing=life.capacity == 1 and life.longest <= 1)
+            for tensor, life in lives.items()
+        }
 
     def _pairs(
         self, items: Sequence[Item], tensors: Mapping[str, TensorFact]
@@ -220,7 +251,7 @@ class _Gathering:
         calls = {call.node.name: call for call in self._calls}
         found: dict[int, tuple[PairOption, ...]] = {}
         for index, (first, second) in enumerate(itertools.pairwise(items)):
-            if index - 1 in found or first.name not in calls:
+            if index - 1 in found or not {first.name, second.name} <= set(calls):
                 continue
             producer, consumer = calls[first.name], calls[second.name]
             fact = tensors[first.unit.output]
@@ -233,9 +264,12 @@ class _Gathering:
     def _options(
         self, producer: Call, consumer: Call, first: Item, second: Item
     ) -> list[PairOption]:
-        assert first.step.loop is not None and first.step.kernel is not None
+        assert first.step.loop is not None
+        assert first.step.kernel is not None and second.step.kernel is not None
         channels = first.step.loop.output_channels
-        multiple = first.step.kernel.channel_blocks(producer)
+        multiple = math.lcm(
+            first.step.kernel.channel_blocks(producer), second.step.kernel.channel_blocks(consumer)
+        )
         blocks = sorted({min(b, channels) for b in BLOCKS if b % multiple == 0} or {channels})
         found = []
         for primitive in ("F", "R", "E"):
@@ -268,6 +302,7 @@ class _Gathering:
             segment.pair_macs(pair),
             first.macs + second.macs,
             max(again, 0) if planned.primitive == "R" else 0,
+            segment.units[0],
         )
 
 
@@ -285,7 +320,3 @@ def can_pair(producer: Call, consumer: Call, first: Step, second: Step) -> bool:
     if not operator_of(consumer.node).is_channelwise or operator_of(producer.node).is_channelwise:
         return False
     return first.kernel.channel_blocks(producer) > 0
-
-
-def _is_passing(life: RowLife) -> bool:
-    return life.capacity == 1 and all(last - first <= 1 for first, last in life.spans)

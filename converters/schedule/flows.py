@@ -12,6 +12,8 @@ import numpy as np
 from edgekit.converters.schedule.facts import Facts, PairOption
 from edgekit.converters.schedule.front import front_within
 from edgekit.ir import Array
+from edgekit.program import BUFFER_ALIGN
+from edgekit.window import Axis
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Pending:
     def take(self, index: Array) -> Pending:
         return Pending(self.ring_bytes[index], self.passing[index], self.working[index])
 
+    def held(self, more: Array) -> Pending:
+        """The same where its producer runs while ``more`` bytes are held."""
+        return Pending(self.ring_bytes, self.passing, self.working + more)
+
 
 @dataclass(frozen=True, eq=False)
 class Flows:
@@ -91,6 +97,11 @@ class Flows:
         )
 
 
+def aligned(size: int) -> int:
+    """What a buffer takes where another one lies on top of it."""
+    return -(-size // BUFFER_ALIGN) * BUFFER_ALIGN
+
+
 def start(first: int) -> Flows:
     """The one flow of no items."""
     zero = np.zeros(1, np.int64)
@@ -108,7 +119,7 @@ def with_item(facts: Facts, flows: Flows) -> Flows:
 def with_pair(facts: Facts, flows: Flows, number: int) -> Flows:
     """Every flow with the next two layers as a pair, by option ``number``."""
     option = facts.pairs[flows.end][number]
-    working = option.scratch_bytes + option.tile_bytes
+    working = aligned(option.scratch_bytes) + aligned(option.tile_bytes)
     way = option.planned.primitive
     return _joined(
         facts, flows, way, working, option.kept_bytes, option.cost, option.macs, option, number
@@ -129,28 +140,33 @@ def _joined(
     """Flows with the item or pair behind their end."""
     index = flows.end
     last = index + 1 if option else index
-    working = np.full(len(flows), own_working, np.int64)
+    working = np.full(len(flows), aligned(own_working), np.int64)
     later, pending = flows.later, dict(flows.pending)
     for name in facts.reads[index]:
         tensor = facts.tensors[name]
         if name not in pending:
             if tensor.in_arena and option is not None:
-                later = np.maximum(later, option.reread_rows * tensor.row_bytes)
+                rows = option.reread_rows * _stride(facts, index)
+                later = np.maximum(later, rows * tensor.row_bytes)
             continue
         ring = facts.rings[way][name]
-        size = min(ring.rows, tensor.height) * tensor.row_bytes
+        size = aligned(min(ring.rows, tensor.height) * tensor.row_bytes)
         sizes = np.maximum(pending[name].ring_bytes, size)
         passing = pending[name].passing & ring.passing
         pending[name] = Pending(sizes, passing, pending[name].working)
-        if tensor.readers[-1] <= last:
-            working = working + np.where(passing, sizes, 0)
-    kept, largest = flows.kept + own_kept, flows.working
-    for name, entry in list(pending.items()):
-        if facts.tensors[name].readers[-1] > last:
-            continue
+    kept, largest = flows.kept + aligned(own_kept), flows.working
+    ended = [name for name in pending if facts.tensors[name].readers[-1] <= last]
+    for name in ended:
+        entry = pending.pop(name)
         largest = np.maximum(largest, np.where(entry.passing, entry.working + entry.ring_bytes, 0))
-        kept = kept + np.where(entry.passing, 0, entry.ring_bytes)
-        del pending[name]
+        held = np.where(entry.passing, 0, entry.ring_bytes)
+        if _is_emptied(facts, name, index, option):
+            working = working + entry.ring_bytes
+            largest = largest + held
+            pending = {other: waiting.held(held) for other, waiting in pending.items()}
+        else:
+            working = working + np.where(entry.passing, entry.ring_bytes, 0)
+            kept = kept + held
     output = facts.tensors[facts.items[last].unit.output]
     if output.readers and not output.must_be_whole:
         zero = np.zeros(len(flows), np.int64)
@@ -167,6 +183,26 @@ def _joined(
         np.arange(len(flows)),
         np.full(len(flows), number),
     )
+
+
+def _stride(facts: Facts, index: int) -> int:
+    """Rows of its input from one output row of an item of a pair to the next."""
+    loop = facts.items[index].step.loop
+    return loop.rows.stride if loop is not None and isinstance(loop.rows, Axis) else 1
+
+
+def _is_emptied(facts: Facts, name: str, index: int, option: PairOption | None) -> bool:
+    """Whether every firing of an item leaves no row of a tensor that anything still needs.
+
+    Its rows then are there only while the item waits for its operands, and layers behind it never
+    run in that time.
+    """
+    tensor = facts.tensors[name]
+    if len(tensor.readers) > 1 or (option is not None and option.reread_rows > 0):
+        return False
+    (read,) = (r for r in facts.items[index].unit.reads if r.tensor == name)
+    one_by_one = bool((np.diff(facts.items[tensor.producer].unit.rows, prepend=0) <= 1).all())
+    return one_by_one and bool((read.first[1:] >= read.end[:-1]).all())
 
 
 def merged(facts: Facts, parts: Sequence[Flows], goal: Goal, *, limit: int) -> Flows:

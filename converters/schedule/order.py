@@ -97,11 +97,12 @@ class RowLife:
     """Rows of a tensor in a segment.
 
     capacity: rows that are needed at one time, at most. spans: times (first, last) at which any row
-    is held, in order.
+    is held, in order. longest: from the time of a row to that of its last use, at most.
     """
 
     capacity: int
     spans: tuple[tuple[int, int], ...]
+    longest: int
 
 
 def row_lives(units: Sequence[Unit], order: Order) -> dict[str, RowLife]:
@@ -137,7 +138,8 @@ def _row_life(times: Sequence[int], reads: Sequence[tuple[int, int, int]]) -> Ro
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
             spans.append((begin, end))
-    return RowLife(max(capacity, 1), tuple(spans))
+    longest = int((last - np.array(times, np.int64)).max(initial=0))
+    return RowLife(max(capacity, 1), tuple(spans), longest)
 
 
 def oldest_needed(units: Sequence[Unit], order: Order, tensor: str, *, rows: int) -> Array:

@@ -75,8 +75,30 @@ class _Partials:
 def search(
     facts: Facts, goal: Goal | None = None, *, progress: Progress = lambda text: None
 ) -> list[Candidate]:
-    """The front over arena bytes and what the goal names, least bytes first."""
-    return _Search(facts, goal or Goal(), progress).candidates()
+    """The front over arena bytes and what the goal names, least bytes first.
+
+    Outputs that are written while rows are still pushed must wait in the arena until the end
+    (lower.py): such schedules are searched on their own.
+    """
+    goal = goal or Goal()
+    first = _Search(facts, goal, progress)
+    if not first.has_early_outputs:
+        return first.candidates()
+    held = _Search(_with_held_outputs(facts), goal, progress)
+    found = [*first.candidates(), *held.candidates()]
+    size, cost, macs = (
+        np.array([getattr(candidate, field) for candidate in found])
+        for field in ("arena_bytes", "instructions", "macs")
+    )
+    return [found[i] for i in first.front(size, cost, macs)]
+
+
+def _with_held_outputs(facts: Facts) -> Facts:
+    """The same where the outputs of the model lie in the arena."""
+    tensors = {
+        name: dataclasses.replace(tensor, in_arena=True) for name, tensor in facts.tensors.items()
+    }
+    return dataclasses.replace(facts, tensors=tensors)
 
 
 class _Search:
@@ -87,6 +109,7 @@ class _Search:
         self._fixed_bytes = CURSOR_BYTES if facts.input_mode == "stream" else 0
         peaks = [int(self._layer_ways(i).peak[0]) for i in range(self._count)]
         self._limit = max(peaks, default=0)
+        self.has_early_outputs = self._chases.writes_early(self._count)
 
     def candidates(self) -> list[Candidate]:
         zero = np.zeros(1, np.int64)
@@ -129,7 +152,7 @@ class _Search:
             peak, cost, macs, begin, before, way, maker = (
                 column[within] for column in (peak, cost, macs, begin, before, way, maker)
             )
-        keep = self._front(peak, cost, macs)
+        keep = self.front(peak, cost, macs)
         makers = [ways.segment for _, ways in found]
         return _Partials(
             peak[keep],
@@ -145,7 +168,7 @@ class _Search:
     def _macs_before(self, end: int) -> int:
         return sum(item.macs for item in self._facts.items[:end])
 
-    def _front(self, peak: Array, cost: Array, macs: Array) -> Array:
+    def front(self, peak: Array, cost: Array, macs: Array) -> Array:
         goal = self._goal
         return front_within(peak, goal.value(cost, macs), goal.tie(cost, macs), goal.others(macs))
 
@@ -158,7 +181,10 @@ class _Search:
             segments.append(partials.segments[partials.maker[at]](int(partials.way[at])))
             end, at = int(partials.start[at]), int(partials.before[at])
         plan = Plan(
-            self._facts.graph, self._with_views(segments[::-1]), self._facts.input_mode
+            self._facts.graph,
+            self._with_views(segments[::-1]),
+            self._facts.input_mode,
+            self._facts.output_mode,
         ).verify()
         return Candidate(
             plan,
@@ -218,10 +244,13 @@ class _Search:
         j = flows.end
         if j == i + 1 and i > 0:
             return  # row by row alone is what L does, better
+        if i == 0 and self._chases.writes_early(j):
+            return
         maps = self._chases.map_bytes(i, j)
-        whole = np.array([maps.bytes_with(int(later)) for later in flows.later], np.int64)
+        ends = [self._end(i, flows, number) for number in range(len(flows))]
+        whole = np.array([maps.bytes_with(*end) for end in ends], np.int64)
         peak = whole + flows.kept + flows.working
-        keep = self._front(peak, flows.cost, flows.macs)
+        keep = self.front(peak, flows.cost, flows.macs)
         items = self._facts.items[i:j]
         names = tuple(item.name for item in items if item.step.kernel is not None)
         accumulating = tuple(item.name for item in items if item.accumulates)
@@ -231,6 +260,15 @@ class _Search:
             return PlannedSegment("C", names, tuple(o.planned for o in pairs), accumulating)
 
         yield j, _Ways(peak[keep], flows.cost[keep], flows.macs[keep], segment)
+
+    def _end(self, i: int, flows: Flows, number: int) -> tuple[int, str]:
+        """How much later a flow's inputs are free, and the way in which it ends."""
+        option = int(flows.option[number])
+        if option < 0:
+            return int(flows.later[number]), "C"
+        first = flows.end - 2
+        later = 0 if first == i else int(flows.later[number])
+        return later, self._facts.pairs[first][option].planned.primitive
 
     def _layer_ways(self, i: int) -> _Ways:
         item = self._facts.items[i]

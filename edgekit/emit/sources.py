@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from edgekit.emit.interface import CTensor, Interface, interface_of
 from edgekit.emit.model_c import ModelSource, model_source
 from edgekit.emit.project import cmake_text
 from edgekit.emit.runtime_files import runtime_files
+from edgekit.emit.slices import slices_of
 from edgekit.emit.stack import stack_bytes
 from edgekit.ir import Quantization
 from edgekit.layout import map_size
@@ -27,14 +29,25 @@ from edgekit.manifest import (
     Manifest,
     PairEntry,
     PairPrimitive,
+    RegionEntry,
     Role,
     SegmentEntry,
     TensorEntry,
 )
 from edgekit.ops import operator_of
-from edgekit.program import ARENA_ALIGN, INPUT_STEP, Image, Operand, Pair, Program, Segment, Step
+from edgekit.program import (
+    ARENA_ALIGN,
+    INPUT_STEP,
+    OUTPUT_STEP,
+    Image,
+    Operand,
+    Pair,
+    Program,
+    Segment,
+    Step,
+)
 from edgekit.target import Target
-from edgekit.window import Axis
+from edgekit.window import Axis, Region
 
 
 @dataclass(frozen=True)
@@ -59,25 +72,34 @@ class EmitOptions:
 def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> Sources:
     """Emit the project; ``reference`` are files that go to reference/ as they are."""
     graph = image.program.graph
-    interface = interface_of(graph, options.name, input_mode=image.program.input_mode)
-    model = model_source(image, interface, version=options.version)
+    interface = interface_of(
+        graph,
+        options.name,
+        input_mode=image.program.input_mode,
+        output_mode=image.program.output_mode,
+    )
+    slices = slices_of(image.program)
+    model = model_source(image, interface, slices, version=options.version)
     header = header_text(
         interface,
         arena_bytes=image.arena_bytes,
+        slice_macs=slices.macs,
         input_offsets=_input_offsets(image),
         version=options.version,
         title=graph.name,
         target=options.target.name,
     )
     kernels = sorted({s.kernel.symbol for s in image.program.steps if s.kernel})
-    runtime = runtime_files(kernels, ["ek_status.h", "ek_hook.h", *model.headers])
+    runtime = runtime_files(kernels, ["ek_position.h", "ek_hook.h", *model.headers])
     texts = {f"{options.name}.c": model.text, interface.header: header, **runtime}
     c_files = tuple(sorted(name for name in texts if name.endswith(".c")))
     texts["CMakeLists.txt"] = cmake_text(interface, c_files)
     texts["example/main.c"] = example_text(interface)
     files = {name: text.encode() for name, text in texts.items()}
     files |= {f"reference/{name}": data for name, data in reference.items()}
-    manifest = _manifest(image, options, interface, model, c_files, _content_hash(files))
+    manifest = _manifest(
+        image, options, interface, model, slices.macs, c_files, _content_hash(files)
+    )
     files[MANIFEST_NAME] = manifest.to_json()
     return Sources(manifest, dict(sorted(files.items())))
 
@@ -103,19 +125,22 @@ def _manifest(
     options: EmitOptions,
     interface: Interface,
     model: ModelSource,
+    slice_macs: int,
     c_files: tuple[str, ...],
     content_hash: str,
 ) -> Manifest:
     steps = image.program.steps
     input_bytes = sum(t.tensor.bytes for t in interface.inputs)
     output_bytes = sum(t.tensor.bytes for t in interface.outputs)
-    held_bytes = output_bytes + (input_bytes if interface.input_mode == "resident" else 0)
+    held_bytes = input_bytes if interface.input_mode == "resident" else 0
+    held_bytes += output_bytes if interface.output_mode == "resident" else 0
     macs = sum(operator_of(call.node).macs(call) for call in image.program.graph.calls())
     return Manifest(
         edgekit_version=options.version,
         name=options.name,
         target=options.target.name,
         input_mode=interface.input_mode,
+        output_mode=interface.output_mode,
         arena_bytes=image.arena_bytes,
         arena_align=ARENA_ALIGN,
         arena_lower_bound_bytes=image.arena_lower_bound_bytes,
@@ -127,6 +152,7 @@ def _manifest(
         macs_network=options.macs_network,
         macs_legalized=macs,
         macs_executed=image.program.macs_executed,
+        slice_macs=slice_macs,
         inputs=_input_entries(image, interface),
         outputs=tuple(_tensor_entry(t) for t in interface.outputs),
         schedule=tuple(_segment_entry(image.program, s) for s in image.program.segments),
@@ -140,6 +166,7 @@ def _manifest(
 def _segment_entry(program: Program, segment: Segment) -> SegmentEntry:
     return SegmentEntry(
         primitive=segment.primitive,
+        parts=segment.parts,
         layers=tuple(range(segment.first, segment.last + 1)),
         pairs=tuple(
             PairEntry(
@@ -201,14 +228,19 @@ def _layer_entry(image: Image, index: int, step: Step) -> LayerEntry:
         buffers=tuple(buffers),
         completes=_completes(image, index),
         rows=_rows(image, step),
+        region=_region_entry(step.output.region),
     )
+
+
+def _region_entry(region: Region | None) -> RegionEntry | None:
+    return RegionEntry(**dataclasses.asdict(region)) if region else None
 
 
 def _kernel_name(program: Program, step: Step) -> str:
     if step.kernel is not None:
         return step.kernel.symbol
     pulled = step.op == INPUT_STEP and program.input_mode == "pull"
-    return "callback" if pulled else "memcpy"
+    return "callback" if pulled or step.op == OUTPUT_STEP else "memcpy"
 
 
 def _completes(image: Image, index: int) -> Completes:
@@ -220,16 +252,21 @@ def _completes(image: Image, index: int) -> Completes:
         return "map"
     if step.kernel is not None and step.kernel.accumulates:
         return "map_at_end"
-    if step.op != INPUT_STEP and (step.loop is None or step.binding.flat):
+    if step.op not in (INPUT_STEP, OUTPUT_STEP) and (step.loop is None or step.binding.flat):
         return "map"
     return "row_from_bottom" if index in image.bottom_up else "row"
 
 
 def _rows(image: Image, step: Step) -> int:
     """Rows that a step's firings count when they compute its output once."""
-    if step.op == INPUT_STEP:
-        return map_size(image.program.graph.tensors[step.output.tensor].shape)[0]
+    if step.op in (INPUT_STEP, OUTPUT_STEP):
+        shape = image.program.graph.tensors[step.output.tensor].shape
+        return step.output.region.height if step.output.region else map_size(shape)[0]
     return step.loop.output_height if step.loop is not None else 1
+
+
+def _offset(image: Image, operand: Operand) -> int:
+    return image.offsets[operand.buffer] if operand.place == "arena" else 0
 
 
 def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
@@ -240,7 +277,7 @@ def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
         tensor=operand.tensor,
         place=operand.place,
         index=operand.index,
-        offset=image.offsets[operand.buffer] if operand.place == "arena" else 0,
+        offset=operand.skip_bytes + _offset(image, operand),
         bytes=operand.bytes,
         layout=f"{layout.kind}{planar}",
         row_bytes=operand.row_bytes,

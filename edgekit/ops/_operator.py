@@ -50,6 +50,9 @@ class Operator(ABC):
     is_elementwise: bool = False
     """An output element is a function of the elements at its own place; operands broadcast."""
 
+    wants_equal_scales: bool = False
+    """Where its inputs and its output share scale and zero point, it moves integers unchanged."""
+
     @property
     def summary(self) -> str:
         """The first line of the operator's file: what it computes."""

@@ -11,8 +11,10 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue, Kernel
 from edgekit.ops._dot import patch_kernel, pointwise_kernel
+from edgekit.ops._dsp_convolution import DSP_PACKED
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._int16_cases import narrow_sum_cases
+from edgekit.ops._mve_convolution import CONV2D, POINTWISE
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, narrow_kernel, wide_kernel
 from edgekit.ops._weighted_convolution import ConvolutionOperator, convolution_kernel
@@ -57,7 +59,8 @@ class Conv2dOperator(ConvolutionOperator):
     name = "conv2d"
     attributes: type = Conv2d
     kernels: tuple[Kernel, ...] = (
-        *(DSP_4X2, pointwise_kernel(), patch_kernel(_channel_blocks)),
+        *(POINTWISE, CONV2D, DSP_4X2, DSP_PACKED),
+        *(pointwise_kernel(), patch_kernel(_channel_blocks)),
         *(REF, S16, S16_NARROW),
     )
 

@@ -58,8 +58,10 @@ class MulOperator(ClampedBinaryOperator):
     def choose_arithmetic(
         self, call: Call, operands: Sequence[Quantization], result: Quantization
     ) -> MulArithmetic:
+        """The factor of TensorFlow Lite, which computes it in float32."""
         first, second = operands
-        multiplier, shift = quantize_multiplier(first.scale * second.scale / result.scale)
+        product = np.float32(first.scale) * np.float32(second.scale)
+        multiplier, shift = quantize_multiplier(float(product / np.float32(result.scale)))
         zero_points = (first.zero_point, second.zero_point)
         clamp = self.quantized_clamp(call, result)
         return MulArithmetic(zero_points, multiplier, shift, result.zero_point, *clamp)

@@ -56,6 +56,16 @@ class FunctionProfile:
 
 
 @dataclass(frozen=True)
+class KernelProfile:
+    """The layers of one kernel together."""
+
+    name: str
+    layers: int
+    macs: int
+    instructions: int
+
+
+@dataclass(frozen=True)
 class Profile:
     """One inference, its call included; the layers (the last one is "glue") sum to it.
 
@@ -71,10 +81,34 @@ class Profile:
     layers: tuple[LayerProfile, ...]
     functions: tuple[FunctionProfile, ...]
 
-    def to_json(self) -> bytes:
-        """The output of ``edgekit profile --json``: everything but the functions."""
+    @property
+    def kernels(self) -> tuple[KernelProfile, ...]:
+        """Instructions by kernel, most first; what is between the layers has none."""
+        names = dict.fromkeys(layer.kernel for layer in self.layers if layer.kernel)
+        groups = ([layer for layer in self.layers if layer.kernel == name] for name in names)
+        found = (
+            KernelProfile(
+                group[0].kernel,
+                len(group),
+                sum(layer.macs for layer in group),
+                sum(layer.instructions for layer in group),
+            )
+            for group in groups
+        )
+        return tuple(sorted(found, key=lambda kernel: (-kernel.instructions, kernel.name)))
+
+    def to_json(self, comparison: object = None, *, functions: bool = False) -> bytes:
+        """The output of ``edgekit profile --json``.
+
+        comparison: a ProfileComparison, under "compare". functions: kernels and functions as well.
+        """
         document = msgspec.to_builtins(self)
-        del document["functions"]
+        if functions:
+            document["kernels"] = msgspec.to_builtins(self.kernels)
+        else:
+            del document["functions"]
+        if comparison is not None:
+            document["compare"] = msgspec.to_builtins(comparison)
         return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
@@ -86,6 +120,13 @@ def profile_qemu(
     Raises:
         BadInputError, EmulationError, ValidationError, MissingProgramError: as ``run_qemu``.
     """
+    return profile_run(directory, target, timeout_seconds=timeout_seconds)[0]
+
+
+def profile_run(
+    directory: Path, target: Target, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> tuple[Profile, tuple[Array, ...]]:
+    """As ``profile_qemu``, and the outputs of the run that was counted (``seeded_sample``)."""
     manifest = load_manifest(directory)
     with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
         build_directory = Path(folder)
@@ -102,7 +143,7 @@ def profile_qemu(
         records = read_records(build_directory / OUTPUT_FILE, manifest, record_count=1)
         functions = read_functions(target, elf)
     check_records(manifest, records, paint_count=1)
-    return Profile(
+    profile = Profile(
         core=target.core,
         compiler=compiler_version(target),
         flags=" ".join(compiler_flags(target)),
@@ -111,6 +152,7 @@ def profile_qemu(
         layers=_layer_profiles(manifest, counts, target),
         functions=function_profiles(functions, counts.by_address),
     )
+    return profile, records[0].outputs
 
 
 def seeded_sample(manifest: Manifest) -> tuple[Array, ...]:

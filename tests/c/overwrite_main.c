@@ -12,6 +12,7 @@
 
 static void refuse_bad_arguments(const int8_t *input, int8_t *output, uint8_t *arena) {
   CHECK(model_run(NULL, output, arena) == EK_BAD_ARGUMENT);
+  CHECK(model_step(input, output, arena, NULL) == EK_BAD_ARGUMENT);
   CHECK(model_run(input, NULL, arena) == EK_BAD_ARGUMENT);
   CHECK(model_run(input, output, NULL) == EK_BAD_ARGUMENT);
   for (size_t i = 1; i < MODEL_ARENA_ALIGN; i++) {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.converters.chase import in_place_elementwise
-from edgekit.ir import Array, Call, Tensor
+from edgekit.ir import DTYPE_BYTES, Array, Call, Tensor
 from edgekit.layout import map_size
 from edgekit.ops import operator_of
 from edgekit.program import (
@@ -26,13 +26,8 @@ from edgekit.program import (
     Step,
     cursor_name,
 )
-
-_PAINT = 0xA5
-_NOTHING = -1
-
-
-class ReplayError(Exception):
-    """The program reads bytes that are not what it takes them for, or claims too few."""
+from edgekit.window import Region
+from support.tagged_memory import NOTHING, PAINT, Memory, Part, ReplayError
 
 
 @dataclass(frozen=True)
@@ -41,55 +36,6 @@ class Replayed:
 
     outputs: tuple[Array, ...]
     touched_bytes: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Bytes [begin, begin + size) of a map that lie at ``address``; ``key`` names the map."""
-
-    memory: _Memory
-    address: int
-    key: str
-    begin: int
-    size: int
-
-
-class _Memory:
-    """Bytes, each with a tag: the byte of a named map that it holds."""
-
-    def __init__(self, size: int) -> None:
-        self.bytes = np.full(size, _PAINT, np.uint8)
-        self.tags = np.full(size, _NOTHING, np.int64)
-        self._numbers: dict[str, int] = {}
-
-    def _wanted(self, part: _Part) -> Array:
-        number = self._numbers.setdefault(part.key, len(self._numbers))
-        return np.arange(part.begin, part.begin + part.size) + (number << 32)
-
-    def _span(self, part: _Part) -> slice:
-        if part.address < 0 or part.address + part.size > len(self.bytes):
-            raise ReplayError(f"'{part.key}' leaves the memory of {len(self.bytes)} bytes")
-        return slice(part.address, part.address + part.size)
-
-    def check(self, part: _Part, who: str) -> None:
-        held, wanted = self.tags[self._span(part)], self._wanted(part)
-        if not np.array_equal(held, wanted):
-            byte = int(np.flatnonzero(held != wanted)[0])
-            names = {number: name for name, number in self._numbers.items()}
-            other = names.get(int(held[byte]) >> 32, "nothing")
-            raise ReplayError(
-                f"{who}: byte {part.begin + byte} of '{part.key}' is not there; "
-                f"at {part.address + byte} lies {other}"
-            )
-
-    def read(self, part: _Part, who: str) -> Array:
-        self.check(part, who)
-        return self.bytes[self._span(part)].copy()
-
-    def write(self, part: _Part, values: Array) -> None:
-        span = self._span(part)
-        self.bytes[span] = values.view(np.uint8).ravel()
-        self.tags[span] = self._wanted(part)
 
 
 def replay(image: Image, sample: Sequence[Array]) -> Replayed:
@@ -116,22 +62,21 @@ def replay(image: Image, sample: Sequence[Array]) -> Replayed:
 class _Replay:
     def __init__(self, image: Image, sample: Sequence[Array]) -> None:
         self._image, self._program, self._graph = image, image.program, image.program.graph
-        self._calls = {call.node.name: call for call in self._graph.calls()}
-        self._arena = _Memory(image.arena_bytes)
-        self._inputs = [_Memory(array.nbytes) for array in sample]
-        self._outputs = [_Memory(self._graph.tensors[p.tensor].bytes) for p in self._graph.outputs]
+        self._arena = Memory(image.arena_bytes)
+        self._inputs = [Memory(array.nbytes) for array in sample]
+        self._outputs = [Memory(self._graph.tensors[p.tensor].bytes) for p in self._graph.outputs]
         self._sums: dict[int, list[Array]] = {}
         for port, memory, array in zip(self._graph.inputs, self._inputs, sample, strict=True):
             if image.program.input_mode == "overwrite":
                 place, memory = image.offsets[port.tensor], self._arena
             else:
                 place = 0
-            part = _Part(memory, place, port.tensor, 0, array.nbytes)
+            part = Part(memory, place, port.tensor, 0, array.nbytes)
             memory.write(part, np.ascontiguousarray(array))
-        self._cursor: _Part | None = None
+        self._cursor: Part | None = None
         cursor = cursor_name(self._graph)
         if cursor in image.offsets:
-            self._cursor = _Part(self._arena, image.offsets[cursor], cursor, 0, CURSOR_BYTES)
+            self._cursor = Part(self._arena, image.offsets[cursor], cursor, 0, CURSOR_BYTES)
             self._arena.write(self._cursor, np.zeros(CURSOR_BYTES, np.uint8))
 
     def result(self) -> Replayed:
@@ -139,11 +84,11 @@ class _Replay:
             self._arena.check(self._cursor, "the caller")
         outputs = []
         for port, memory in zip(self._graph.outputs, self._outputs, strict=True):
-            if (memory.tags == _NOTHING).any():
+            if (memory.tags == NOTHING).any():
                 raise ReplayError(f"output '{port.name}' is not complete")
             tensor = self._graph.tensors[port.tensor]
             outputs.append(memory.bytes.view(tensor.dtype).reshape(tensor.shape))
-        touched = np.flatnonzero(self._arena.tags != _NOTHING)
+        touched = np.flatnonzero(self._arena.tags != NOTHING)
         return Replayed(tuple(outputs), int(touched[-1]) + 1 if touched.size else 0)
 
     def fire(self, index: int, row: int) -> None:
@@ -161,8 +106,13 @@ class _Replay:
     def _copy(self, step: Step, row: int) -> None:
         (source,) = step.operands
         if step.op == INPUT_STEP:
-            size = step.output.row_bytes
-            part = _Part(self._inputs[source.index], row * size, source.tensor, row * size, size)
+            tensor = self._graph.tensors[source.tensor]
+            height, width, channels = map_size(tensor.shape)
+            window = step.output.region or Region(0, height, 0, width)
+            pixel = channels * DTYPE_BYTES[tensor.dtype]
+            start = ((window.top + row) * width + window.left) * pixel
+            size = window.width * pixel
+            part = Part(self._inputs[source.index], start, source.tensor, start, size)
             self._arena.write(self._row(step.output, row), part.memory.read(part, step.layer))
         else:
             values = self._whole(source)
@@ -170,12 +120,26 @@ class _Replay:
             whole = self._whole(step.output)
             whole.memory.write(whole, values.memory.read(values, step.layer))
 
-    def _part(self, operand: Operand, address: int, begin: int, size: int) -> _Part:
+    def _part(self, operand: Operand, address: int, begin: int, size: int) -> Part:
+        address, begin = address + operand.skip_bytes, begin + operand.skip_bytes
         if operand.place == "arena":
             offset = self._image.offsets[operand.buffer]
-            return _Part(self._arena, offset + address, operand.buffer, begin, size)
+            return Part(self._arena, offset + address, self._key(operand), begin, size)
         memories = self._inputs if operand.place == "model_input" else self._outputs
-        return _Part(memories[operand.index], address, self._root(operand), begin, size)
+        return Part(memories[operand.index], address, self._root(operand), begin, size)
+
+    def _key(self, operand: Operand) -> str:
+        """The name of what lies in a buffer; that of one strip is not that of another."""
+        if operand.region is None:
+            return operand.buffer
+        rows, columns = divmod(operand.skip_bytes, operand.row_bytes or operand.bytes)
+        left = operand.region.left - columns // max(self._pixel_bytes(operand), 1)
+        begin = (operand.region.top - rows, left)
+        return operand.buffer if begin == (0, 0) else f"{operand.buffer} from {begin}"
+
+    def _pixel_bytes(self, operand: Operand) -> int:
+        tensor = self._graph.tensors[operand.tensor]
+        return map_size(tensor.shape)[2] * DTYPE_BYTES[tensor.dtype]
 
     def _root(self, operand: Operand) -> str:
         """The key of a port's memory, whose views share it."""
@@ -183,27 +147,35 @@ class _Replay:
             return self._graph.inputs[operand.index].tensor
         return f"output {operand.index}"
 
-    def _row(self, operand: Operand, row: int) -> _Part:
+    def _row(self, operand: Operand, row: int) -> Part:
         if operand.row_bytes == 0:
             return self._whole(operand)
         size = operand.row_bytes
-        return self._part(operand, row % operand.ring_rows * size, row * size, size)
+        place, begin = row % operand.ring_rows * size, row * size
+        return self._part(operand, place, begin, self._seen_bytes(operand))
 
-    def _whole(self, operand: Operand) -> _Part:
-        return self._part(operand, 0, 0, operand.bytes)
+    def _seen_bytes(self, operand: Operand) -> int:
+        """Bytes of a row, or of the columns that a strip or patch sees."""
+        if operand.region is None or operand.layout.kind != "nhwc":
+            return operand.row_bytes or operand.bytes
+        return operand.region.width * self._pixel_bytes(operand)
+
+    def _whole(self, operand: Operand) -> Part:
+        size = self._seen_bytes(operand) if operand.region else operand.bytes
+        return self._part(operand, 0, 0, size)
 
     def _trash_scratch(self, step: Step) -> None:
         if step.scratch:
-            part = _Part(
+            part = Part(
                 self._arena, self._image.offsets[step.scratch], step.scratch, 0, step.scratch_bytes
             )
-            self._arena.write(part, np.full(part.size, _PAINT, np.uint8))
+            self._arena.write(part, np.full(part.size, PAINT, np.uint8))
 
     def _compute_whole(self, step: Step) -> None:
         self._trash_scratch(step)
         operands = [operand for operand in step.operands if operand.place != "constant"]
         parts = [self._whole(operand) for operand in operands]
-        maps = {o.tensor: self._map(o, range(self._height(o))) for o in operands}
+        maps = {o.tensor: self._map(step, o, range(self._height(o))) for o in operands}
         values = self._evaluate(step, maps)
         output = self._whole(step.output)
         data = _to_bytes(values, step)
@@ -220,20 +192,20 @@ class _Replay:
             for part in parts:
                 if part.size % pixels == 0:
                     begin = unread * (part.size // pixels)
-                    rest = _Part(
+                    rest = Part(
                         part.memory, part.address + begin, part.key, begin, part.size - begin
                     )
                     part.memory.check(rest, step.layer)
                 else:  # it repeats, so all of it is read again
                     part.memory.check(part, step.layer)
 
-    def _write_pixels(self, output: _Part, data: Array, span: tuple[int, int], pixels: int) -> None:
+    def _write_pixels(self, output: Part, data: Array, span: tuple[int, int], pixels: int) -> None:
         size = output.size // pixels
         begin, end = span[0] * size, span[1] * size
-        part = _Part(output.memory, output.address + begin, output.key, begin, end - begin)
+        part = Part(output.memory, output.address + begin, output.key, begin, end - begin)
         part.memory.write(part, data.view(np.uint8).ravel()[begin:end])
 
-    def _check_all(self, parts: Sequence[_Part], step: Step) -> None:
+    def _check_all(self, parts: Sequence[Part], step: Step) -> None:
         for part in parts:
             part.memory.check(part, f"{step.layer} when it has written")
 
@@ -242,11 +214,11 @@ class _Replay:
         self._trash_scratch(step)
         rows = step.loop.rows_of(y)
         maps, output = {}, self._row(step.output, y)
-        safe: list[_Part] = []
+        safe: list[Part] = []
         for operand in step.operands:
             if operand.place == "constant":
                 continue
-            maps[operand.tensor] = self._map(operand, rows)
+            maps[operand.tensor] = self._map(step, operand, rows)
             parts = [self._row(operand, row) for row in rows]
             if in_place_elementwise(step, operand):
                 safe += [
@@ -258,9 +230,9 @@ class _Replay:
         output.memory.write(output, _to_bytes(values, step))
         self._check_all(safe, step)
 
-    def _map(self, operand: Operand, rows: Sequence[int]) -> Array:
+    def _map(self, step: Step, operand: Operand, rows: Sequence[int]) -> Array:
         """A map in which everything but the rows that are in memory is noise."""
-        tensor = self._graph.tensors[operand.tensor]
+        tensor = _tensor_of(step, operand)
         height, width, channels = map_size(tensor.shape)
         found = _noise(tensor)
         if operand.row_bytes == 0 and rows:
@@ -273,7 +245,7 @@ class _Replay:
     def _height(self, operand: Operand) -> int:
         return map_size(self._graph.tensors[operand.tensor].shape)[0]
 
-    def _decode(self, operand: Operand, part: _Part, tensor: Tensor) -> Array:
+    def _decode(self, operand: Operand, part: Part, tensor: Tensor) -> Array:
         data = part.memory.read(part, f"'{operand.tensor}'").view(tensor.dtype)
         _, width, channels = map_size(tensor.shape)
         if operand.layout.kind == "nhwc":
@@ -283,8 +255,8 @@ class _Replay:
 
     def _evaluate(self, step: Step, maps: Mapping[str, Array]) -> Array:
         """The output (H, W, C) for maps by tensor name."""
-        call = self._calls[step.layer]
-        return _evaluate(call, maps)
+        assert step.call is not None
+        return _evaluate(step.call, maps)
 
     def _accumulate(self, index: int, step: Step, row: int) -> None:
         assert step.loop is not None
@@ -294,10 +266,10 @@ class _Replay:
         scratch = None
         if step.scratch:
             offset = self._image.offsets[step.scratch]
-            scratch = _Part(self._arena, offset, step.scratch, 0, step.scratch_bytes)
+            scratch = Part(self._arena, offset, step.scratch, 0, step.scratch_bytes)
             if row > 0:
                 self._arena.check(scratch, step.layer)
-            self._arena.write(scratch, np.full(scratch.size, _PAINT, np.uint8))
+            self._arena.write(scratch, np.full(scratch.size, PAINT, np.uint8))
         rows.append(part.memory.read(part, step.layer))
         if row + 1 == step.loop.output_height:
             tensor = self._graph.tensors[operand.tensor]
@@ -319,7 +291,7 @@ class _Replay:
         consumer = self._program.steps[pair.consumer]
         assert consumer.loop is not None
         rows = range(consumer.loop.output_height) if pair.whole_map else [row]
-        read: list[_Part] = []
+        read: list[Part] = []
         done: dict[int, Array] = {}
         for block in _blocks(pair):
             for y in rows:
@@ -331,28 +303,28 @@ class _Replay:
             part.memory.write(part, _to_bytes(values, consumer))
         self._check_all(read, consumer)
 
-    def _slot(self, pair: Pair, block: tuple[int, int], row: int) -> _Part:
+    def _slot(self, pair: Pair, block: tuple[int, int], row: int) -> Part:
         assert row >= 0
         number = block[0] // pair.block_channels
         place = number * pair.kept_block_bytes + row % pair.kept_rows * pair.block_row_bytes
         return self._block_part(pair, self._image.offsets[pair.kept] + place, block, row)
 
-    def _block_part(self, pair: Pair, address: int, block: tuple[int, int], row: int) -> _Part:
+    def _block_part(self, pair: Pair, address: int, block: tuple[int, int], row: int) -> Part:
         key = f"{pair.kept or pair.tile} block {block[0]}"
         size = pair.block_row_bytes
-        return _Part(self._arena, address, key, row * size, size)
+        return Part(self._arena, address, key, row * size, size)
 
     def _produce(
-        self, pair: Pair, producer: Step, row: int, block: tuple[int, int], place: _Part
-    ) -> list[_Part]:
+        self, pair: Pair, producer: Step, row: int, block: tuple[int, int], place: Part
+    ) -> list[Part]:
         """Compute a row of the map between; what was read for it."""
         assert producer.loop is not None
         self._trash_scratch(producer)
         rows = producer.loop.rows_of(row)
         operands = [o for o in producer.operands if o.place != "constant"]
-        maps = {o.tensor: self._map(o, rows) for o in operands}
+        maps = {o.tensor: self._map(producer, o, rows) for o in operands}
         values = _row_of(self._evaluate(producer, maps), row)[..., slice(*block)]
-        data = np.full(place.size, _PAINT, np.uint8)
+        data = np.full(place.size, PAINT, np.uint8)
         encoded = _to_bytes(values, producer).view(np.uint8).ravel()
         data[: encoded.size] = encoded
         self._arena.write(place, data)
@@ -360,13 +332,13 @@ class _Replay:
         self._check_all(parts, producer)
         return parts
 
-    def _run_block(self, pair: Pair, block: tuple[int, int], y: int, read: list[_Part]) -> Array:
+    def _run_block(self, pair: Pair, block: tuple[int, int], y: int, read: list[Part]) -> Array:
         """run_block of runtime_c/ek_pair.c"""
         producer, consumer = (self._program.steps[i] for i in (pair.producer, pair.consumer))
         assert consumer.loop is not None
         places = self._gather(pair, block, y, read, producer)
         self._trash_scratch(consumer)
-        tensor = self._graph.tensors[consumer.operands[0].tensor]
+        tensor = _tensor_of(consumer, consumer.operands[0])
         _, width, _ = map_size(tensor.shape)
         noise = _noise(tensor)
         layout, channels = producer.output.layout, block[1] - block[0]
@@ -387,8 +359,8 @@ class _Replay:
         return max((y - 1) * axis.stride - axis.pad_before + axis.kernel, 0)  # type: ignore[union-attr]
 
     def _gather(
-        self, pair: Pair, block: tuple[int, int], y: int, read: list[_Part], producer: Step
-    ) -> dict[int, _Part]:
+        self, pair: Pair, block: tuple[int, int], y: int, read: list[Part], producer: Step
+    ) -> dict[int, Part]:
         loop = self._program.steps[pair.consumer].loop
         assert loop is not None
         before, tiles = self._rows_before(pair, y), 0
@@ -410,9 +382,7 @@ class _Replay:
             raise ReplayError(f"{producer.layer}: {tiles} rows in a tile of {pair.tile_rows}")
         return places
 
-    def _keep(
-        self, pair: Pair, block: tuple[int, int], y: int, places: Mapping[int, _Part]
-    ) -> None:
+    def _keep(self, pair: Pair, block: tuple[int, int], y: int, places: Mapping[int, Part]) -> None:
         """Rows of the tile that later windows need move to their slots."""
         loop = self._program.steps[pair.consumer].loop
         assert loop is not None
@@ -428,6 +398,12 @@ def _blocks(pair: Pair) -> Iterator[tuple[int, int]]:
     """[begin, end) of the channels of each block."""
     for begin in range(0, pair.channels, pair.block_channels):
         yield begin, min(begin + pair.block_channels, pair.channels)
+
+
+def _tensor_of(step: Step, operand: Operand) -> Tensor:
+    """What a step sees of a tensor."""
+    assert step.call is not None
+    return next(tensor for tensor in step.call.inputs if tensor.name == operand.tensor)
 
 
 def _noise(tensor: Tensor) -> Array:

@@ -237,6 +237,8 @@ class GraphWalk:
         if levels:
             arguments = self._for_levels(record, arguments, *levels)
         call = self._call(record, inferred, arguments)
+        if 0 in call.shape:
+            raise BadInputError(f"{record}: its result of shape {call.shape} is empty")
         check_size(call.shape)
         if len(call.shape) == 4 and call.shape[0] != 1:
             raise RefusalError(f"its result has shape {call.shape}; the first dimension must be 1")

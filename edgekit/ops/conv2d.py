@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue, Kernel
 from edgekit.ops._dsp_convolution import DSP_PACKED
+from edgekit.ops._dsp_convolution_parts import DSP_PARTS
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._int16_cases import narrow_sum_cases
 from edgekit.ops._mve_convolution import CONV2D, POINTWISE
@@ -62,6 +63,7 @@ class Conv2dOperator(ConvolutionOperator):
         CONV2D,
         DSP_4X2,
         DSP_PACKED,
+        DSP_PARTS,
         REF,
         S16,
         S16_NARROW,

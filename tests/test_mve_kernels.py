@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.dsp_cases import noise, pointwise
+from support.graphs import GRAPHS
 from support.kernel_trials import (
     Trial,
     build_for_core,
@@ -18,6 +19,7 @@ from support.kernel_trials import (
     whole_map,
     write_program,
 )
+from support.models import convert_graph
 from support.mve_cases import (
     convolution,
     crafted_convolutions,
@@ -102,6 +104,17 @@ def test_stack_stays_within_what_the_kernel_states(
     )
     bound = stack_bound(target, objects, entry=kernel.symbol, build_directory=tmp_path)
     assert bound.bytes <= kernel.stack_bytes, bound.path
+
+
+def test_blocks_of_a_pair_suit_both_kernels() -> None:
+    """Pointwise blocks begin at multiples of 4, depthwise ones at multiples of 16."""
+    manifest = convert_graph(GRAPHS["residual"](), target="cortex-m55").manifest
+    kernels = {layer.index: layer for layer in manifest.layers}
+    pairs = [pair for segment in manifest.schedule for pair in segment.pairs]
+    assert pairs
+    for pair in pairs:
+        assert kernels[pair.consumer].kernel == DEPTHWISE.symbol
+        assert pair.block_channels % 16 == 0 or pair.block_channels == 24
 
 
 SAME = Window(Axis(3, 1, 1, 1, 1), Axis(3, 1, 1, 1, 1))

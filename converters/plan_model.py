@@ -14,6 +14,8 @@ from edgekit.converters.lower import lower
 from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
+from edgekit.converters.schedule.plan import Plan
+from edgekit.converters.schedule.plan_file import PlanFile, plan_of
 from edgekit.converters.schedule.search import Candidate, search
 from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import QGraph
@@ -31,19 +33,27 @@ PLACED = 6
 
 @dataclass(frozen=True)
 class Budget:
-    """What a plan may use. ``max_extra_macs`` is in percent of the legalized model's."""
+    """What a plan may use, or the plan itself, which also says how the input comes.
+
+    ``max_extra_macs`` is in percent of the legalized model's.
+    """
 
     schedule: Schedule = "auto"
     input_mode: InputMode = "resident"
     output_mode: OutputMode = "resident"
     max_ram_bytes: int | None = None
     max_extra_macs: float | None = None
+    plan: PlanFile | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A plan that was placed, and the instructions that the cost model predicts for it."""
+    """A plan that was placed, and the instructions that the cost model predicts for it.
 
+    instructions: 0 for a plan that was given.
+    """
+
+    plan: Plan
     image: Image
     ram_bytes: int
     instructions: float
@@ -77,10 +87,20 @@ def plan_model(
     check_input_mode(graph, budget.input_mode)
     check_output_mode(graph, budget.output_mode)
     choices = choose(graph, target, kernels=kernels)
+    if budget.plan is not None:
+        return _given(graph, choices, budget.plan)
     planner = _Planner(graph, choices, budget, progress)
     if budget.schedule == "layerwise":
         return planner.layerwise()
     return planner.best()
+
+
+def _given(graph: QGraph, choices: Mapping[str, Choice], content: PlanFile) -> Planned:
+    """A plan from a file, placed."""
+    facts = gather_facts(graph, choices, content.input_mode, content.output_mode)
+    plan = plan_of(content, facts, choices)
+    image = allocate(lower(plan, choices))
+    return Planned(plan, image, ram_bytes_of(image), 0.0)
 
 
 def plan_front(
@@ -108,7 +128,7 @@ class _Planner:
         plan = layerwise(self._graph, input_mode=budget.input_mode, output_mode=budget.output_mode)
         image = allocate(lower(plan, self._choices))
         cost = sum(item.whole_cost for item in self._facts.items)
-        return Planned(image, ram_bytes_of(image), cost)
+        return Planned(plan, image, ram_bytes_of(image), cost)
 
     def best(self) -> Planned:
         base = self.layerwise()
@@ -131,7 +151,7 @@ class _Planner:
 
     def _placed(self, candidate: Candidate) -> Planned:
         image = allocate(lower(candidate.plan, self._choices))
-        return Planned(image, ram_bytes_of(image), candidate.instructions)
+        return Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
 
     def _least(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
         """The least RAM of all; the layerwise plan where no other one needs less."""
@@ -144,7 +164,7 @@ class _Planner:
             self._progress(f"place a schedule of {bounds[number]} bytes")
             program, candidate = programs[number]
             image = allocate(program)
-            placed = Planned(image, ram_bytes_of(image), candidate.instructions)
+            placed = Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
             if (placed.ram_bytes, placed.instructions) < (best.ram_bytes, best.instructions):
                 best = placed
         return best
@@ -176,5 +196,5 @@ def with_least_ram(
     graph: QGraph, target: Target, budget: Budget, *, kernels: str = "auto"
 ) -> Planned:
     """The plan that needs the least RAM of all, whatever it computes again."""
-    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9)
+    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9, plan=None)
     return plan_model(graph, target, unbounded, kernels=kernels)

@@ -27,6 +27,7 @@ def convert(
     schedule: str = "auto",
     input_mode: str = "resident",
     stream_output: bool = False,
+    plan: str | Path | None = None,
     name: str = "model",
     kernels: str = "auto",
 ) -> Artifact:
@@ -43,6 +44,7 @@ def convert(
         max_extra_macs: percent of multiply-accumulates that may be computed again to save RAM.
         schedule: "auto" searches, "layerwise" runs one layer after the other.
         input_mode: how the input comes: "resident", "stream", "pull" or "overwrite".
+        plan: the reference/plan.json of a converted model, to run this one in the same way.
         stream_output: hand the rows of the output to a callback instead of holding all of it.
         name: prefix of the generated C.
         kernels: "auto", or "reference" for the plain C kernels.
@@ -62,6 +64,7 @@ def convert(
         schedule=schedule,
         input_mode=input_mode,
         stream_output=stream_output,
+        plan=plan,
         name=name,
         kernels=kernels,
     )

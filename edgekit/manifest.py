@@ -73,6 +73,15 @@ class BufferEntry(msgspec.Struct, frozen=True, kw_only=True):
     ring_rows: int = 1
 
 
+class RegionEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows [top, bottom) and columns [left, right) of a map."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
 class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One layer; ``index`` is the argument of EK_LAYER_HOOK.
 
@@ -80,6 +89,11 @@ class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     it, "row": row `row`, "row_from_bottom": row `row` counted from the last one, "map_at_end": all
     of it behind the last row, nothing before, "nothing": its rows pass to the next layer block by
     block and never lie in memory together. ``rows`` are those of the firings that compute it once.
+    ``accumulator_bound`` is the largest magnitude that its sums can reach, proven from its weights
+    for every input (below 2^31 behind int8); ``lane_bound`` the same for the sums that share a
+    register with others, where its kernel packs weights so (below 2^23).
+    ``region``: the part of the output map that it computes; a layer that runs in strips or patches has
+    an entry for each of them.
     """
 
     index: int
@@ -91,6 +105,9 @@ class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     buffers: tuple[BufferEntry, ...]
     completes: Completes = "map"
     rows: int = 1
+    accumulator_bound: int | None = None
+    lane_bound: int | None = None
+    region: RegionEntry | None = None
 
 
 class PairEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,11 +124,15 @@ class PairEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of layers that one scheduling primitive executes, and the pairs among them."""
+    """A run of layers that one scheduling primitive executes, and the pairs among them.
+
+    ``parts``: strips of columns (primitive H) or patches (B), one after the other.
+    """
 
     primitive: str
     layers: tuple[int, ...]
     pairs: tuple[PairEntry, ...] = ()
+    parts: int = 1
 
 
 class DeadChannels(msgspec.Struct, frozen=True, kw_only=True):

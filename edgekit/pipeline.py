@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,15 @@ import numpy as np
 from edgekit.converters.channels.dead import dead_channels, remove_dead_channels
 from edgekit.converters.legalize import legalize, legalize_integer
 from edgekit.converters.load import Imported
-from edgekit.converters.plan_model import Budget, plan_model, with_least_ram
+from edgekit.converters.plan_model import Budget, Planned, plan_model, with_least_ram
 from edgekit.converters.quantize.calibrate import FloatSample
+from edgekit.converters.quantize.doctor import Diagnosis, Goal, diagnose
 from edgekit.converters.quantize.options import QuantizeOptions
 from edgekit.converters.quantize.real import quantized_sample
 from edgekit.converters.quantize.recipe import Quantized, quantize_model
-from edgekit.converters.samples import noise_samples
+from edgekit.converters.samples import load_labels, load_samples, noise_samples
+from edgekit.converters.schedule.plan_file import plan_text
+from edgekit.converters.to_onnx import to_onnx
 from edgekit.converters.to_tflite import to_tflite
 from edgekit.emit.sources import EmitOptions, Sources, emit
 from edgekit.errors import BadInputError, DoesNotFitError
@@ -26,8 +30,8 @@ from edgekit.ir import INTEGER_RANGE, Array, Graph, QGraph
 from edgekit.limits import check_float_work, check_graph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
-from edgekit.program import Image
-from edgekit.reference import SAMPLE_COUNT, reference_files
+from edgekit.ops._accumulators import check_accumulators
+from edgekit.reference import PLAN_FILE, SAMPLE_COUNT, reference_files
 from edgekit.target import Target
 from edgekit.version import VERSION
 
@@ -136,6 +140,33 @@ def integer_graph(
     return quantize_float(graph, samples, options, progress=progress).graph
 
 
+def explain_float(
+    imported: Imported,
+    calibration: str | None,
+    options: QuantizeOptions,
+    *,
+    goal: Goal,
+    count: int,
+    progress: Progress = lambda text: None,
+) -> Diagnosis:
+    """Examine the quantization of a float model on the first ``count`` samples of a file.
+
+    Raises:
+        BadInputError: it is an integer model, or there are no samples.
+    """
+    if isinstance(imported.graph, QGraph) or calibration is None:
+        raise BadInputError(
+            f"model '{imported.graph.name}': --explain needs a float model and --calib"
+        )
+    graph = legalize_float(imported.graph, progress=progress)
+    samples = tuple(itertools.islice(load_samples(calibration, graph.inputs), count))
+    labels = load_labels(calibration)
+    if labels is not None and len(labels) < len(samples):
+        raise BadInputError(f"{calibration}: {len(labels)} labels for more samples")
+    chosen = None if labels is None else labels[: len(samples)]
+    return diagnose(graph, samples, options, labels=chosen, goal=goal, progress=progress)
+
+
 def model_bytes(graph: QGraph, path: Path) -> bytes:
     """An integer model in the format that a file name asks for.
 
@@ -145,7 +176,9 @@ def model_bytes(graph: QGraph, path: Path) -> bytes:
     """
     if path.suffix == ".tflite":
         return to_tflite(graph)
-    raise BadInputError(f"{path}: it must end in .tflite")
+    if path.suffix == ".onnx":
+        return to_onnx(graph)
+    raise BadInputError(f"{path}: it must end in .tflite or .onnx")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -192,15 +225,14 @@ def _integer_noise(graph: QGraph) -> tuple[tuple[Array, ...], ...]:
 
 def plan(
     model: IntegerModel, options: ConvertOptions, *, progress: Progress = lambda text: None
-) -> Image:
+) -> Planned:
     """Schedule, lower and place a model; the result may exceed the budget."""
     limits = (options.budget.max_ram_bytes, options.target.sram_bytes)
     most = min((limit for limit in limits if limit), default=None)
     budget = dataclasses.replace(options.budget, max_ram_bytes=most)
-    planned = plan_model(
+    return plan_model(
         model.graph, options.target, budget, kernels=options.kernels, progress=progress
     )
-    return planned.image
 
 
 def convert_model(
@@ -212,12 +244,14 @@ def convert_model(
         DoesNotFitError: it needs more RAM or flash than the budget or the board has.
         UnsupportedError: a layer has no kernel.
     """
+    check_accumulators(model.graph)
     progress("schedule")
-    image = plan(model, options, progress=progress)
+    planned = plan(model, options, progress=progress)
     progress("emit")
     reference = reference_files(model.graph, model.samples, model.float_outputs, model.sources)
+    reference[PLAN_FILE] = plan_text(planned.plan)
     sources = emit(
-        image,
+        planned.image,
         EmitOptions(options.name, options.target, VERSION, model.macs_network, model.dead_channels),
         reference,
     )

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from edgekit.ir import Array, QGraph
+from edgekit.ir import Array, Call, QGraph
 from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.layout import NHWC, Layout
-from edgekit.window import RowMap
+from edgekit.window import Region, RowMap
 
 InputMode = Literal["resident", "stream", "pull", "overwrite"]
 """resident: the whole input lies in the caller's memory; overwrite: in the arena, which reuses it;
@@ -115,6 +115,8 @@ class Operand:
 
     ``pixels`` is height * width; ``row_bytes`` is the distance from one row to the next; 0 repeats
     one row. Row r lies at r % ``ring_rows``, and ``bytes`` are those of that many rows.
+    A step of a strip or patch sees a ``region`` of the tensor, whose first row and column lie
+    ``skip_bytes`` behind those of the buffer.
     """
 
     tensor: str
@@ -127,6 +129,8 @@ class Operand:
     ring_rows: int = 1
     layout: Layout = NHWC
     data: Array | None = None
+    skip_bytes: int = 0
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,7 @@ class Pair:
 class Step:
     """One layer: a kernel call, or a copy of rows where there is none (kernel None).
 
+    ``call`` is what the kernel computes: the layer's, or the part of it for a strip or patch.
     ``fill`` is the zero point that every output row is set to before it is computed, for the pads of
     a row-planar map. ``padding_value`` asks for a constant row of that value in place of rows of padding.
     """
@@ -208,6 +213,7 @@ class Step:
     loop: RowLoop | None = None
     fill: int | None = None
     padding_value: int | None = None
+    call: Call | None = None
 
 
 @dataclass(frozen=True)
@@ -224,13 +230,17 @@ class Firings:
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Steps [first, last] that run together, and the positions of the script that they take."""
+    """Steps [first, last] that run together, and the positions of the script that they take.
+
+    parts: strips or patches along each side, each with steps of its own.
+    """
 
     primitive: str
     first: int
     last: int
     script_begin: int
     script_end: int
+    parts: int = 1
 
 
 @dataclass(frozen=True, eq=False)

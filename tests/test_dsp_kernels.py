@@ -20,6 +20,11 @@ from support.dsp_cases import (
     random_trials,
     weighted_call,
 )
+from support.dsp_convolution_cases import (
+    convolution,
+    crafted_convolutions,
+    random_convolutions,
+)
 from support.kernel_trials import (
     HOST_COMPILERS,
     Trial,
@@ -38,21 +43,28 @@ from edgekit.ir import Call
 from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
+from edgekit.ops._dsp_convolution import DSP_PACKED
 from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2, ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
+from edgekit.ops._dsp_pairs import paired_layer
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.target import load_target
 from edgekit.window import Axis, Window
 
 OTHER_CORES = ("cortex-m7", "cortex-m33", "cortex-m55")
-KERNELS = (DSP_4X2, *ROW_PLANAR, DSP_NHWC)
+KERNELS = (DSP_4X2, DSP_PACKED, *ROW_PLANAR, DSP_NHWC)
 SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "pointwise": lambda: tuple(crafted_pointwise()),
     "depthwise": lambda: tuple(crafted_depthwise()),
     "depthwise_nhwc": lambda: tuple(crafted_nhwc()),
-    "random": lambda: tuple(random_trials(60)),
+    "convolutions": lambda: tuple(crafted_convolutions()),
+    "random": lambda: (*random_trials(60), *random_convolutions(60)),
 }
 RequireProgram = Callable[[str], str]
+
+
+def _few_trials() -> tuple[Trial, ...]:
+    return (*random_trials(8), *random_convolutions(12))
 
 
 def _write(folder: Path, trials: Sequence[Trial], platform: str) -> list[Path]:
@@ -93,7 +105,7 @@ def test_kernel_equals_reference_on_other_cores(
     require_program("qemu-system-arm")
     require_program("arm-none-eabi-gcc")
     target = load_target(core)
-    elf = build_for_core(_write(tmp_path, tuple(random_trials(8)), "emulated"), target)
+    elf = build_for_core(_write(tmp_path, _few_trials(), "emulated"), target)
     assert run_on_core(elf, target) == ["done"]
 
 
@@ -105,7 +117,7 @@ def test_kernel_survives_every_optimization(
     require_program("qemu-system-arm")
     require_program("arm-none-eabi-gcc")
     target = load_target("cortex-m4")
-    sources = _write(tmp_path, tuple(random_trials(8)), "emulated")
+    sources = _write(tmp_path, _few_trials(), "emulated")
     elf = build_for_core(sources, target, extra_flags=(optimization,))
     assert run_on_core(elf, target) == ["done"]
 
@@ -129,17 +141,24 @@ def test_stack_stays_within_what_the_kernel_states(
 
 POINT = Window(Axis(1), Axis(1))
 SAME = Window(Axis(3, 1, 1, 1, 1), Axis(3, 1, 1, 1, 1))
+EVERY_SECOND = Window(Axis(1, 2), Axis(1, 2))
 DILATED = Window(SAME.height, Axis(3, 1, 2, 2, 2))
 
 
 def _constant_call(
-    op: str, shape: tuple[int, int, int], weights: list[int], taps: tuple[int, ...], window: Window
+    op: str,
+    shape: tuple[int, int, int],
+    weights: list[int],
+    taps: tuple[int, ...],
+    window: Window,
+    *,
+    bias: int = 0,
 ) -> Call:
     """A call whose output channel n has the weight weights[n] everywhere."""
     axis = 0 if op == "conv2d" else 3
     array = np.stack([np.full(taps, weight) for weight in weights], axis=axis)
-    zeros = [0] * len(weights)
-    return weighted_call(op, shape, array, window=window, bias=zeros, shifts=[-9] * len(weights))
+    biases, shifts = [bias] * len(weights), [-9] * len(weights)
+    return weighted_call(op, shape, array, window=window, bias=biases, shifts=shifts)
 
 
 REFUSALS: dict[str, tuple[Kernel, Callable[[], Call], str]] = {
@@ -160,15 +179,20 @@ REFUSALS: dict[str, tuple[Kernel, Callable[[], Call], str]] = {
         lambda: _constant_call("conv2d", (4, 4, 4), [1, 2], (1, 1, 2), POINT),
         "one group",
     ),
-    "pointwise_lane": (
+    "pointwise_channels": (
         DSP_4X2,
-        lambda: _constant_call("conv2d", (4, 4, 4), [-1, -128], (1, 1, 4), POINT),
-        "-128",
+        lambda: _constant_call("conv2d", (4, 4, 3), [1, 2], (1, 1, 3), POINT),
+        "4 input channels",
     ),
-    "pointwise_split": (
+    "pointwise_sums": (
         DSP_4X2,
-        lambda: _constant_call("conv2d", (4, 4, 517), [1, 127], (1, 1, 517), POINT),
-        "2^23",
+        lambda: _constant_call("conv2d", (4, 4, 4), [127], (1, 1, 4), POINT, bias=2**31 - 1),
+        "32 bits",
+    ),
+    "convolution_sums": (
+        DSP_PACKED,
+        lambda: _constant_call("conv2d", (4, 4, 2), [-128], (3, 3, 2), SAME, bias=-(2**31)),
+        "32 bits",
     ),
     "depthwise_dilation": (
         DSP_3X3S1,
@@ -196,9 +220,24 @@ def test_refusal_names_its_reason(name: str) -> None:
     assert reason in refusal
 
 
-@pytest.mark.parametrize("weights", [[-128, -127], [1, -128], [-128]])
-def test_weights_that_fit_their_lane_are_accepted(weights: list[int]) -> None:
-    assert DSP_4X2.accepts(_constant_call("conv2d", (4, 4, 4), weights, (1, 1, 4), POINT)) is None
+@pytest.mark.parametrize(
+    ("weights", "inputs", "pair_channels"),
+    [
+        ([-128, -127], 4, 2),
+        ([1, -128], 4, 2),
+        ([-128], 4, 2),
+        ([-1, -128], 4, 1),
+        ([1, 127], 516, 2),
+        ([1, 127], 517, 1),
+    ],
+)
+def test_two_channels_share_lanes_where_they_fit(
+    weights: list[int], inputs: int, pair_channels: int
+) -> None:
+    """256 * w1 + w0 in 16 bits, and sums of w1 below 2^23."""
+    call = _constant_call("conv2d", (4, 4, inputs), weights, (1, 1, inputs), POINT)
+    assert DSP_4X2.accepts(call) is None
+    assert paired_layer(call).pair_channels == pair_channels
 
 
 def _pointwise_goal(
@@ -207,6 +246,13 @@ def _pointwise_goal(
     call = pointwise(size, inputs, outputs, clamp=clamp, height=size)
     layout = row_planar(width=size, kernel=3, pad_left=1) if planar else None
     return whole_map("goal", DSP_4X2, call, noise(call, 1), output=layout, flat=not planar)
+
+
+def _convolution_goal(
+    shape: tuple[int, int, int], outputs: int, window: Window, *, groups: int = 1
+) -> Trial:
+    call = convolution(shape, outputs, window, groups=groups, clamp="at_zero_point")
+    return whole_map("goal", DSP_PACKED, call, noise(call, 1))
 
 
 def _depthwise_goal(
@@ -237,12 +283,11 @@ def _nhwc_goal(
 
 
 GOALS: dict[str, tuple[float, Callable[[], Trial]]] = {
-    "pointwise_64_64_12x12": (1.00, lambda: _pointwise_goal(64, 64, 12)),
     "pointwise_64_64_12x12_linear": (1.00, lambda: _pointwise_goal(64, 64, 12, clamp="linear")),
     "pointwise_64_64_12x12_planar": (1.00, lambda: _pointwise_goal(64, 64, 12, planar=True)),
-    "pointwise_32_32_24x24": (1.15, lambda: _pointwise_goal(32, 32, 24)),
-    "pointwise_128_128_6x6": (0.90, lambda: _pointwise_goal(128, 128, 6)),
-    "pointwise_8_16_48x48": (2.3, lambda: _pointwise_goal(8, 16, 48)),
+    "strided_point_16_32": (1.45, lambda: _convolution_goal((32, 32, 16), 32, EVERY_SECOND)),
+    "conv_3x3_32_in_4_groups": (1.7, lambda: _convolution_goal((16, 16, 32), 32, SAME, groups=4)),
+    "conv_3x3_dilated": (1.3, lambda: _convolution_goal((16, 16, 8), 16, DILATED)),
     "depthwise_3x3s1_24x24x32": (1.95, lambda: _depthwise_goal(24, 32, 1)),
     "depthwise_3x3s1_24x24x32_linear": (2.1, lambda: _depthwise_goal(24, 32, 1, clamp="linear")),
     "depthwise_3x3s1_9x9x192": (2.2, lambda: _depthwise_goal(9, 192, 1)),

@@ -9,14 +9,15 @@ from typing import Literal
 from edgekit.ir import QGraph
 from edgekit.program import InputMode, OutputMode
 
-Primitive = Literal["L", "C", "F", "R", "E"]
+Primitive = Literal["L", "C", "H", "B", "F", "R", "E"]
 """What runs a segment (or a pair inside one).
 
 L: one layer computes its whole output. C: the layers advance together, row by row, and between
-them only the rows live that are still needed. Pairs inside a C segment, which compute the map
-between a convolution and the channelwise layer behind it block of channels by block: F keeps the
-rows that the next window needs, R keeps none and computes them again, E runs over the whole map
-for one block before the next.
+them only the rows live that are still needed. H: the same for one strip of columns after the other.
+B: a grid of patches, in each of which one layer after the other computes what the patch needs.
+Pairs inside a C or H segment, which compute the map between a convolution and the channelwise layer
+behind it block of channels by block: F keeps the rows that the next window needs, R keeps none and
+computes them again, E runs over the whole map for one block before the next.
 """
 
 
@@ -32,12 +33,16 @@ class PlannedPair:
 
 @dataclass(frozen=True)
 class PlannedSegment:
-    """Consecutive nodes, by name; those in ``accumulating`` take their input row by row."""
+    """Consecutive nodes, by name; those in ``accumulating`` take their input row by row.
 
-    primitive: Literal["L", "C"]
+    parts: strips of primitive H, or patches along each side of B.
+    """
+
+    primitive: Literal["L", "C", "H", "B"]
     nodes: tuple[str, ...]
     pairs: tuple[PlannedPair, ...] = ()
     accumulating: tuple[str, ...] = ()
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,11 @@ class Plan:
         """Check that the segments hold every node once, in order, and pairs lie inside them."""
         planned = [name for segment in self.segments for name in segment.nodes]
         assert planned == [node.name for node in self.graph.nodes], "the plan skips or moves nodes"
-        for segment in self.segments:
+        for number, segment in enumerate(self.segments):
+            pushed = number == 0 and self.input_mode == "stream"
+            assert not pushed or segment.primitive in ("L", "C"), (
+                "rows that are pushed come only once"
+            )
             for pair in segment.pairs:
                 assert {pair.producer, pair.consumer} <= set(segment.nodes), pair
         return self

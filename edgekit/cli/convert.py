@@ -56,6 +56,14 @@ def convert(
     schedule: Annotated[
         str, typer.Option(help="auto: search; layerwise: one layer after the other.")
     ] = "auto",
+    plan: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="JSON",
+            help="Run the model as this file says: the reference/plan.json of a converted model, or "
+            "a `plan` of the front of `analyze --json`.",
+        ),
+    ] = None,
     max_ram: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="BYTES", help="RAM for arena, input and output: 65536 or 64K."),
@@ -100,6 +108,7 @@ def convert(
             max_ram=max_ram,
             max_extra_macs=max_extra_macs,
             stream_output=stream_output,
+            plan=plan,
         ),
     )
     quantization = quantize_options(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from edgekit.manifest import (
     Manifest,
     PairEntry,
     PairPrimitive,
+    RegionEntry,
     Role,
     SegmentEntry,
     TensorEntry,
@@ -45,7 +47,7 @@ from edgekit.program import (
     Step,
 )
 from edgekit.target import Target
-from edgekit.window import Axis
+from edgekit.window import Axis, Region
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def _manifest(
 def _segment_entry(program: Program, segment: Segment) -> SegmentEntry:
     return SegmentEntry(
         primitive=segment.primitive,
+        parts=segment.parts,
         layers=tuple(range(segment.first, segment.last + 1)),
         pairs=tuple(
             PairEntry(
@@ -225,7 +228,21 @@ def _layer_entry(image: Image, index: int, step: Step) -> LayerEntry:
         buffers=tuple(buffers),
         completes=_completes(image, index),
         rows=_rows(image, step),
+        accumulator_bound=_accumulator_bound(step),
+        lane_bound=None
+        if step.call is None or step.kernel is None
+        else step.kernel.lane_bound(step.call),
+        region=_region_entry(step.output.region),
     )
+
+
+def _region_entry(region: Region | None) -> RegionEntry | None:
+    return RegionEntry(**dataclasses.asdict(region)) if region else None
+
+
+def _accumulator_bound(step: Step) -> int | None:
+    """What the sums of a layer can reach; a copy of rows has none."""
+    return None if step.call is None else operator_of(step.call.node).accumulator_bound(step.call)
 
 
 def _kernel_name(program: Program, step: Step) -> str:
@@ -252,8 +269,13 @@ def _completes(image: Image, index: int) -> Completes:
 def _rows(image: Image, step: Step) -> int:
     """Rows that a step's firings count when they compute its output once."""
     if step.op in (INPUT_STEP, OUTPUT_STEP):
-        return map_size(image.program.graph.tensors[step.output.tensor].shape)[0]
+        shape = image.program.graph.tensors[step.output.tensor].shape
+        return step.output.region.height if step.output.region else map_size(shape)[0]
     return step.loop.output_height if step.loop is not None else 1
+
+
+def _offset(image: Image, operand: Operand) -> int:
+    return image.offsets[operand.buffer] if operand.place == "arena" else 0
 
 
 def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
@@ -264,7 +286,7 @@ def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
         tensor=operand.tensor,
         place=operand.place,
         index=operand.index,
-        offset=image.offsets[operand.buffer] if operand.place == "arena" else 0,
+        offset=operand.skip_bytes + _offset(image, operand),
         bytes=operand.bytes,
         layout=f"{layout.kind}{planar}",
         row_bytes=operand.row_bytes,

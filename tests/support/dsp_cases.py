@@ -156,7 +156,7 @@ def pointwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Itera
 
 def crafted_pointwise() -> Iterator[Trial]:
     """Every number of input channels around the unrolled loop, every clamp, every shift."""
-    for inputs in (*range(1, 38), 63, 64, 65, 129):
+    for inputs in (*range(4, 38), 63, 64, 65, 129):
         call = pointwise(1 + inputs % 9, inputs, 1 + inputs % 4, seed=inputs)
         yield from pointwise_trials(f"inputs_{inputs}", call, noise(call, inputs), seed=inputs)
     for number, clamp in enumerate(CLAMPS):
@@ -223,12 +223,14 @@ def _extreme_pointwise() -> Iterator[Trial]:
             clamp=clamp,
         )
         yield from pointwise_trials(f"constant_channels_{clamp}", call, noise(call, 9))
-    values = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 256, 1)
+    values = np.repeat(np.arange(-128, 128), 4).astype(np.int8).reshape(1, 1, 256, 4)
+    first_alone = np.zeros((6, 1, 1, 4), np.int64)
+    first_alone[..., 0] = np.array([1, 3, 1, -1, 5, -7]).reshape(6, 1, 1)
     for clamp in CLAMPS:
         ties = weighted_call(
             "conv2d",
-            (1, 256, 1),
-            np.array([1, 3, 1, -1, 5, -7]).reshape(6, 1, 1, 1),
+            (1, 256, 4),
+            first_alone,
             window=window,
             bias=[0, 0, 1, 1, -1, 2],
             shifts=[-1, -1, -2, -2, -3, -4],
@@ -423,7 +425,7 @@ def random_trials(count: int) -> Iterator[Trial]:
     random = np.random.default_rng(20)
     for number in range(count):
         clamp = str(random.choice(list(CLAMPS)))
-        pixels, inputs, outputs = (int(v) for v in random.integers(1, (24, 90, 20)))
+        pixels, inputs, outputs = (int(v) for v in random.integers((1, 4, 1), (24, 90, 20)))
         shift = -int(random.integers(5, 14))
         call = pointwise(pixels, inputs, outputs, clamp=clamp, shift=shift, seed=number)
         yield from pointwise_trials(f"random_{number}", call, noise(call, number), seed=number)

@@ -32,14 +32,17 @@ def convert_planned(
     input_mode: InputMode,
     *,
     output_mode: OutputMode = "resident",
-    primitive: Literal["L", "C"] = "C",
+    primitive: Literal["L", "C", "H", "B"] = "C",
     pairs: tuple[PlannedPair, ...] = (),
+    layers: int | None = None,
+    parts: int = 1,
     target: str = "cortex-m4",
     name: str = "model",
 ) -> Artifact:
     """All layers in one segment C, or each in its own segment L.
 
-    In a segment C, layers that can take their input row by row do so.
+    In a segment C, layers that can take their input row by row do so. H, B: the first ``layers`` in
+    ``parts`` strips or patches, the others in segments L.
     """
     check_input_mode(graph, input_mode)
     check_output_mode(graph, output_mode)
@@ -49,12 +52,15 @@ def convert_planned(
     nodes = tuple(node.name for node in model.graph.nodes)
     accumulating = tuple(n for n in nodes if n in choices and choices[n].accumulating)
     segments = tuple(PlannedSegment("L", (node,)) for node in nodes)
-    if primitive == "C":
+    if primitive in ("H", "B"):
+        tiled = PlannedSegment(primitive, nodes[:layers], pairs, parts=parts)
+        segments = (tiled, *segments[len(tiled.nodes) :])
+    elif primitive == "C":
         segments = (PlannedSegment("C", nodes, pairs, accumulating),)
     plan = Plan(model.graph, segments, input_mode, output_mode).verify()
     image = allocate(lower(plan, choices))
     options = EmitOptions(name, core, "0", model.macs_network, model.dead_channels)
-    reference = reference_files(model.graph, model.samples, model.float_outputs, None)
+    reference = reference_files(model.graph, model.samples, model.float_outputs, {})
     return Artifact(emit(image, options, reference))
 
 

@@ -19,7 +19,6 @@ from support.kernel_trials import (
     whole_map,
     write_program,
 )
-from support.models import convert_graph
 from support.mve_cases import (
     convolution,
     crafted_convolutions,
@@ -31,6 +30,8 @@ from support.mve_cases import (
 
 from edgekit.build.cross import compile_objects
 from edgekit.build.stack import stack_bound
+from edgekit.converters.choose import choose
+from edgekit.converters.schedule.facts import gather_facts
 from edgekit.kernel import Kernel
 from edgekit.ops import operators
 from edgekit.ops._mve_convolution import CONV2D, POINTWISE
@@ -108,13 +109,19 @@ def test_stack_stays_within_what_the_kernel_states(
 
 def test_blocks_of_a_pair_suit_both_kernels() -> None:
     """Pointwise blocks begin at multiples of 4, depthwise ones at multiples of 16."""
-    manifest = convert_graph(GRAPHS["residual"](), target="cortex-m55").manifest
-    kernels = {layer.index: layer for layer in manifest.layers}
-    pairs = [pair for segment in manifest.schedule for pair in segment.pairs]
-    assert pairs
-    for pair in pairs:
-        assert kernels[pair.consumer].kernel == DEPTHWISE.symbol
-        assert pair.block_channels % 16 == 0 or pair.block_channels == 24
+    graph = GRAPHS["residual"]()
+    choices = choose(graph, load_target("cortex-m55"))
+    pairs = gather_facts(graph, choices, "resident").pairs
+    options = [option.planned for found in pairs.values() for option in found]
+    assert {choices[option.consumer].kernel for option in options} == {DEPTHWISE}
+    channels = {
+        call.node.name: call.output.shape[3]
+        for call in graph.calls()
+        if len(call.output.shape) == 4
+    }
+    for option in options:
+        whole = channels[option.producer]
+        assert option.block_channels % 16 == 0 or option.block_channels == whole
 
 
 SAME = Window(Axis(3, 1, 1, 1, 1), Axis(3, 1, 1, 1, 1))

@@ -7,23 +7,31 @@ graph is turned into integers by them (converters/quantize/given.py) instead of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgekit.converters.onnx.qoperators import without_qoperators
 from edgekit.converters.onnx.reader import read_model
 from edgekit.converters.onnx.walk import GraphWalk
-from edgekit.converters.quantize.given import quantize_as_given
+from edgekit.converters.quantize.given import judged_levels, quantize_as_given
 from edgekit.errors import BadInputError, MissingProgramError
 from edgekit.ir import Graph
 
 
 @dataclass(frozen=True)
 class OnnxImport:
-    """The graph of a file (a QGraph where the file is quantized), and what the user should know."""
+    """The graph of a file (a QGraph where the file is quantized), and what the user should know.
+
+    ``levels`` has the name of the file for the integers of a tensor of the graph, where both are
+    computed from the same integers.
+    """
 
     graph: Graph
+    levels: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
 
@@ -41,8 +49,12 @@ def import_onnx(path: Path) -> OnnxImport:
         raise BadInputError(f"{path}: it cannot be read ({error.strerror})") from None
     model = read_model(onnx, data, name=path.stem)
     del data
-    graph, given = GraphWalk(onnx, without_qoperators(model)).run()
-    return OnnxImport(quantize_as_given(graph, given) if given else graph, model.warnings)
+    with np.errstate(all="ignore"):  # what overflows is Inf, and Inf is refused in the end
+        graph, given = GraphWalk(onnx, without_qoperators(model)).run()
+        if not given:
+            return OnnxImport(graph, {}, model.warnings)
+        levels = judged_levels(graph, given)
+        return OnnxImport(quantize_as_given(graph, given), levels, model.warnings)
 
 
 def _onnx() -> Any:

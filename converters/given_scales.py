@@ -21,10 +21,16 @@ class GivenConstant:
 
 @dataclass
 class GivenScales:
-    """Scales of activations by tensor name, and of constants by the name of the float constant."""
+    """Scales of activations by tensor name, and of constants by the name of the float constant.
+
+    ``levels`` has the name under which the source knows the integers of an activation, and
+    ``float_reads`` the activations that some operator reads before they become integers.
+    """
 
     activations: dict[str, Quantization] = field(default_factory=dict)
     constants: dict[str, GivenConstant] = field(default_factory=dict)
+    levels: dict[str, str] = field(default_factory=dict)
+    float_reads: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.activations or self.constants)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from edgekit.converters.user_code import split_function_spec
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import Graph, QGraph
@@ -17,8 +19,8 @@ from edgekit.limits import check_file
 class Imported:
     """A model as it was imported.
 
-    ``sources`` has the file of an integer model under the name that it gets in reference/, and
-    ``warnings`` what the user should know.
+    ``sources`` has the file of an integer model, and what its judge needs beside it, under the
+    names that they get in reference/; ``warnings`` is what the user should know.
     """
 
     graph: Graph
@@ -46,7 +48,9 @@ def load_model(spec: str) -> Imported:
     if path.suffix == ".tflite":
         from edgekit.converters.from_tflite import import_tflite
 
-        return Imported(import_tflite(path), {"source.tflite": path.read_bytes()})
+        graph = import_tflite(path)
+        quantized = isinstance(graph, QGraph)
+        return Imported(graph, {"source.tflite": path.read_bytes()} if quantized else {})
     if path.suffix == ".onnx":
         return _load_onnx(path)
     if path.suffix == ".pt2":
@@ -54,7 +58,7 @@ def load_model(spec: str) -> Imported:
 
         return Imported(import_pt2(path))
     raise UnsupportedError(
-        f"{spec}: a '{path.suffix}' file is not supported; give an int8 .tflite, an .onnx, a "
+        f"{spec}: a '{path.suffix}' file is not supported; give a .tflite, an .onnx, a "
         ".pt2 that torch.export.save wrote, or file.py:function"
     )
 
@@ -63,6 +67,8 @@ def _load_onnx(path: Path) -> Imported:
     from edgekit.converters.from_onnx import import_onnx
 
     result = import_onnx(path)
-    quantized = isinstance(result.graph, QGraph)
-    sources = {"source.onnx": path.read_bytes()} if quantized else {}
+    if not isinstance(result.graph, QGraph):
+        return Imported(result.graph, {}, result.warnings)
+    levels = msgspec.json.encode(dict(sorted(result.levels.items())))
+    sources = {"source.onnx": path.read_bytes(), "source_levels.json": levels}
     return Imported(result.graph, sources, result.warnings)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,13 @@ from edgekit.converters.legalize import legalize, legalize_integer
 from edgekit.converters.load import Imported
 from edgekit.converters.plan_model import Budget, Planned, plan_model, with_least_ram
 from edgekit.converters.quantize.calibrate import FloatSample
+from edgekit.converters.quantize.doctor import Diagnosis, Goal, diagnose
 from edgekit.converters.quantize.options import QuantizeOptions
 from edgekit.converters.quantize.real import quantized_sample
 from edgekit.converters.quantize.recipe import Quantized, quantize_model
-from edgekit.converters.samples import noise_samples
+from edgekit.converters.samples import load_labels, load_samples, noise_samples
 from edgekit.converters.schedule.plan_file import plan_text
+from edgekit.converters.to_onnx import to_onnx
 from edgekit.converters.to_tflite import to_tflite
 from edgekit.emit.sources import EmitOptions, Sources, emit
 from edgekit.errors import BadInputError, DoesNotFitError
@@ -27,6 +30,7 @@ from edgekit.ir import INTEGER_RANGE, Array, Graph, QGraph
 from edgekit.limits import check_float_work, check_graph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
+from edgekit.ops._accumulators import check_accumulators
 from edgekit.reference import PLAN_FILE, SAMPLE_COUNT, reference_files
 from edgekit.target import Target
 from edgekit.version import VERSION
@@ -136,6 +140,33 @@ def integer_graph(
     return quantize_float(graph, samples, options, progress=progress).graph
 
 
+def explain_float(
+    imported: Imported,
+    calibration: str | None,
+    options: QuantizeOptions,
+    *,
+    goal: Goal,
+    count: int,
+    progress: Progress = lambda text: None,
+) -> Diagnosis:
+    """Examine the quantization of a float model on the first ``count`` samples of a file.
+
+    Raises:
+        BadInputError: it is an integer model, or there are no samples.
+    """
+    if isinstance(imported.graph, QGraph) or calibration is None:
+        raise BadInputError(
+            f"model '{imported.graph.name}': --explain needs a float model and --calib"
+        )
+    graph = legalize_float(imported.graph, progress=progress)
+    samples = tuple(itertools.islice(load_samples(calibration, graph.inputs), count))
+    labels = load_labels(calibration)
+    if labels is not None and len(labels) < len(samples):
+        raise BadInputError(f"{calibration}: {len(labels)} labels for more samples")
+    chosen = None if labels is None else labels[: len(samples)]
+    return diagnose(graph, samples, options, labels=chosen, goal=goal, progress=progress)
+
+
 def model_bytes(graph: QGraph, path: Path) -> bytes:
     """An integer model in the format that a file name asks for.
 
@@ -145,7 +176,9 @@ def model_bytes(graph: QGraph, path: Path) -> bytes:
     """
     if path.suffix == ".tflite":
         return to_tflite(graph)
-    raise BadInputError(f"{path}: it must end in .tflite")
+    if path.suffix == ".onnx":
+        return to_onnx(graph)
+    raise BadInputError(f"{path}: it must end in .tflite or .onnx")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -211,6 +244,7 @@ def convert_model(
         DoesNotFitError: it needs more RAM or flash than the budget or the board has.
         UnsupportedError: a layer has no kernel.
     """
+    check_accumulators(model.graph)
     progress("schedule")
     planned = plan(model, options, progress=progress)
     progress("emit")

@@ -16,7 +16,7 @@ from edgekit.serialize import load_qgraph, save_qgraph
 REFERENCE_FOLDER = "reference"
 PLAN_FILE = "plan.json"
 SAMPLE_COUNT = 32
-SOURCE_TFLITE, SOURCE_ONNX = "source.tflite", "source.onnx"
+SOURCE_TFLITE, SOURCE_ONNX, SOURCE_LEVELS = "source.tflite", "source.onnx", "source_levels.json"
 _SAMPLES, _FLOAT_OUTPUTS = "samples", "float_outputs"
 
 
@@ -28,7 +28,7 @@ def reference_files(
 ) -> dict[str, bytes]:
     """File name -> content. ``samples`` and ``float_outputs`` are [sample][tensor].
 
-    ``sources`` is the file that an integer model was imported from, under its name here.
+    ``sources`` are the file that an integer model was imported from, and what its judge needs.
     """
     files = dict(save_qgraph(graph))
     files |= _stacks(_SAMPLES, samples)
@@ -67,7 +67,7 @@ class Reference:
         return self._load(_FLOAT_OUTPUTS, len(self.graph.outputs))
 
     def source(self, name: str) -> bytes | None:
-        """The file of an integer model that the model was imported from, if it is of this name."""
+        """A file that came with the import of an integer model, if there is one of this name."""
         path = self._folder / name
         return path.read_bytes() if path.exists() else None
 

@@ -15,14 +15,14 @@ from edgekit.inputs import InputSet, Sample, dequantize_array, load_inputs, seed
 from edgekit.interpret import interpret
 from edgekit.ir import Array
 from edgekit.manifest import Manifest, load_manifest
-from edgekit.reference import SOURCE_ONNX, SOURCE_TFLITE, Reference
+from edgekit.reference import SOURCE_LEVELS, SOURCE_ONNX, SOURCE_TFLITE, Reference
 from edgekit.runners.host import run_host
 from edgekit.runners.layer_trace import FiredRows, output_of
 from edgekit.runners.qemu import run_qemu
 from edgekit.runners.source import SourceRefusedError
 from edgekit.runners.source_onnx import (
-    LARGEST_DIFFERENCE,
-    LARGEST_SHARE,
+    OnnxSource,
+    count_layers,
     onnxruntime_installed,
     run_onnx,
 )
@@ -35,11 +35,20 @@ Progress = Callable[[str], None]
 Outputs = Sequence[tuple[Array, ...]]
 
 
+class Layers(msgspec.Struct, frozen=True, kw_only=True):
+    """Elements of all layers, those that differ from the judge's, and how many rounding explains."""
+
+    elements: int
+    mismatches: int
+    max_abs_diff: int
+    explained: int
+
+
 class Rung(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rung against the reference; ``mismatches`` counts elements of all outputs.
 
-    ``tolerated`` is set where they differ by what is allowed to a judge that is not exact
-    (runners/source_onnx.py says how much, and why).
+    Of a judge that is not exact (runners/source_onnx.py says why), ``layers`` are the layers
+    computed from the judge's own integers, and ``tolerated`` says that they are near enough.
     """
 
     name: str
@@ -48,6 +57,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_abs_diff: int
     equal: bool
     tolerated: bool = False
+    layers: Layers | None = None
     top1: float | None = None
 
     @property
@@ -213,13 +223,24 @@ class _Run:
             return [self.compare("source", outputs, expected)]
         if onnx is not None and onnxruntime_installed():
             self._progress("source: onnxruntime")
-            outputs = run_onnx(onnx, self._manifest, samples)
-            rung = self.compare("source", outputs, expected)
-            elements = sum(array.size for sample in outputs for array in sample)
-            near = rung.max_abs_diff <= LARGEST_DIFFERENCE
-            few = rung.mismatches <= LARGEST_SHARE * elements
-            return [msgspec.structs.replace(rung, tolerated=not rung.equal and near and few)]
+            return [self._compare_onnx(onnx, samples, expected)]
         return []
+
+    def _compare_onnx(self, model: bytes, samples: Sequence[Sample], expected: Outputs) -> Rung:
+        graph = self._reference.graph
+        levels = self._reference.source(SOURCE_LEVELS) or b"{}"
+        source = OnnxSource(model, msgspec.json.decode(levels, type=dict[str, str]))
+        runs = run_onnx(source, self._manifest, graph, samples)
+        rung = self.compare("source", [run.outputs for run in runs], expected)
+        count = count_layers(graph, samples, runs)
+        layers = Layers(
+            elements=count.elements,
+            mismatches=count.mismatches,
+            max_abs_diff=count.max_abs_diff,
+            explained=round(count.explained),
+        )
+        tolerated = not rung.equal and count.tolerated
+        return msgspec.structs.replace(rung, tolerated=tolerated, layers=layers)
 
     def compare(self, name: str, outputs: Outputs, expected: Outputs) -> Rung:
         mismatches = largest = 0

@@ -64,18 +64,12 @@ static void find_nine_taps(const depthwise_call *call, int32_t column, const int
   }
 }
 
-/* How many of up to limit pixels need not find their taps anew, because none of them leaves the
- * width of the map. */
+/* How many pixels up to end need not find their taps anew, because no tap leaves the width of the
+ * map. */
 static int32_t pixels_together(const ek_depthwise_conv2d_s8_interleaved *layer, int32_t column,
-                               int32_t limit) {
-  const int32_t first = column * layer->stride_width - layer->pad_left;
-  const int32_t extent = (layer->kernel_width - 1) * layer->dilation_width + 1;
-  const int32_t room = layer->input_width - extent - first;
-  if (first < 0 || room < 0) {
-    return 1;
-  }
-  const int32_t pixels = room / layer->stride_width + 1;
-  return pixels < limit ? pixels : limit;
+                               int32_t end) {
+  const int32_t last = end < layer->inside_end ? end : layer->inside_end;
+  return column >= layer->inside_begin && column < last ? last - column : 1;
 }
 
 /* Rows of padding stay where they are. */
@@ -89,13 +83,14 @@ static void run_3x3(const depthwise_call *call, const ek_region *region, const i
   }
   for (int32_t column = region->column_begin; column < region->column_end;) {
     const int32_t first = column;
-    row->pixels = 0;
-    while (row->pixels < SEGMENTS && column < region->column_end) {
-      ek_mve_segment *segment = &segments[row->pixels++];
+    int32_t count = 0;
+    while (count < SEGMENTS && column < region->column_end) {
+      ek_mve_segment *segment = &segments[count++];
       find_nine_taps(call, column, segment->taps);
-      segment->pixels = pixels_together(call->layer, column, region->column_end - column);
+      segment->pixels = pixels_together(call->layer, column, region->column_end);
       column += segment->pixels;
     }
+    row->pixels = count;
     ek_mve_depthwise_3x3(segments, weights, parameters, row);
     row->output += (column - first) * row->output_step;
   }
@@ -110,7 +105,7 @@ static void run_any(const depthwise_call *call, const ek_region *region, const i
   }
   const int8_t *taps[EK_MVE_DEPTHWISE_TAPS];
   for (int32_t column = region->column_begin; column < region->column_end; column += row->pixels) {
-    row->pixels = pixels_together(call->layer, column, region->column_end - column);
+    row->pixels = pixels_together(call->layer, column, region->column_end);
     find_taps(call, column, taps);
     ek_mve_depthwise(taps, weights, parameters, row);
     row->output += row->pixels * row->output_step;

@@ -164,19 +164,17 @@
   "ldr pc, " SLOT_TAIL "\n"                                                                        \
   ".popsection\n"
 
-#define ROW_TAIL(name, label, ROW, P, bias)                                                        \
+#define ROW_TAIL(name, label, ROW, P, bias, clamped_end, end)                                      \
   SECTION(name)                                                                                    \
   label ":\n" SUMS(ROW##_##P, bias)                                                                \
   "ldr pc, " SLOT_FINISH_TAIL "\n"                                                                 \
-  label "0:\n" AT_ZERO_POINT(P) STORE_##P "b.w 8f\n"                                               \
+  label "2:\n" CLAMPED(P) STORE_##P clamped_end                                                    \
   label "1:\n" LINEAR(P) STORE_##P "b.w 8f\n"                                                      \
-  label "2:\n" CLAMPED(P) STORE_##P "b.w 9f\n"                                                     \
+  label "0:\n" AT_ZERO_POINT(P) STORE_##P end                                                      \
   ".popsection\n"
 
 #define ROW_END(name)                                                                              \
   SECTION(name)                                                                                    \
-  "9:\n"                                                                                           \
-  "add r3, r3, #8\n"                                                                               \
   "8:\n"                                                                                           \
   "ldrd r8, r7, " SLOT_PACKED_END "\n"                                                             \
   "add r3, r3, #40\n"                                                                              \
@@ -203,9 +201,9 @@
 /* In parts, because C99 promises no longer strings than 4095 bytes. */
 #define ROWS(name, ROW)                                                                            \
   __asm__(ROW_BEGIN(name) ROW_GROUPS(ROW));                                                        \
-  __asm__(ROW_TAIL(name, "4", ROW, 1, "r8"));                                                      \
-  __asm__(ROW_TAIL(name, "5", ROW, 2, "r9"));                                                      \
-  __asm__(ROW_TAIL(name, "6", ROW, 3, "r10"));                                                     \
+  __asm__(ROW_TAIL(name, "6", ROW, 3, "r10", "b.w 9f\n", "b.w 8f\n"));                             \
+  __asm__(ROW_TAIL(name, "5", ROW, 2, "r9", "b.w 9f\n", "b.w 8f\n"));                              \
+  __asm__(ROW_TAIL(name, "4", ROW, 1, "r8", "9:\nadd r3, r3, #8\nb.w 8f\n", ""));                 \
   __asm__(ROW_END(name))
 
 ROWS("ek_dsp_depthwise_3x3s1", S1_ROW);

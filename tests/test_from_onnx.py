@@ -189,13 +189,15 @@ RESIZES = [
 def test_resize(
     mode: str, kind: str, rounding: str, scales: tuple[float, float], tmp_path: Path
 ) -> None:
+    factors = np.array([1.0, 1.0, *scales], np.float32)
+    constants = {"roi": np.zeros(0, np.float32), "scales": factors}
+    if kind == "align_corners":
+        constants["scales"] = np.zeros(0)
+        constants["sizes"] = np.floor(factors * MAP).astype(np.int64)
     model = one_node(
         "Resize",
         MAP,
-        constants={
-            "roi": np.zeros(0, np.float32),
-            "scales": np.array([1.0, 1.0, *scales], np.float32),
-        },
+        constants=constants,
         mode=mode,
         coordinate_transformation_mode=kind,
         nearest_mode=rounding,

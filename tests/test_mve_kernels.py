@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.dsp_cases import noise, pointwise
+from support.graphs import GRAPHS
 from support.kernel_trials import (
     Trial,
     build_for_core,
@@ -29,6 +30,8 @@ from support.mve_cases import (
 
 from edgekit.build.cross import compile_objects
 from edgekit.build.stack import stack_bound
+from edgekit.converters.choose import choose
+from edgekit.converters.schedule.facts import gather_facts
 from edgekit.kernel import Kernel
 from edgekit.ops import operators
 from edgekit.ops._mve_convolution import CONV2D, POINTWISE
@@ -102,6 +105,23 @@ def test_stack_stays_within_what_the_kernel_states(
     )
     bound = stack_bound(target, objects, entry=kernel.symbol, build_directory=tmp_path)
     assert bound.bytes <= kernel.stack_bytes, bound.path
+
+
+def test_blocks_of_a_pair_suit_both_kernels() -> None:
+    """Pointwise blocks begin at multiples of 4, depthwise ones at multiples of 16."""
+    graph = GRAPHS["residual"]()
+    choices = choose(graph, load_target("cortex-m55"))
+    pairs = gather_facts(graph, choices, "resident").pairs
+    options = [option.planned for found in pairs.values() for option in found]
+    assert {choices[option.consumer].kernel for option in options} == {DEPTHWISE}
+    channels = {
+        call.node.name: call.output.shape[3]
+        for call in graph.calls()
+        if len(call.output.shape) == 4
+    }
+    for option in options:
+        whole = channels[option.producer]
+        assert option.block_channels % 16 == 0 or option.block_channels == whole
 
 
 SAME = Window(Axis(3, 1, 1, 1, 1), Axis(3, 1, 1, 1, 1))

@@ -38,6 +38,7 @@ MOVES = frozenset(
     {
         *("Concat", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze"),
         *("Tile", "Transpose", "Unsqueeze", "Expand", "DepthToSpace", "SpaceToDepth", "MaxPool"),
+        *("Pad", "Resize"),
     }
 )
 """Operators whose results are elements of their input as they are: they work on integers too."""

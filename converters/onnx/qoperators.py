@@ -134,7 +134,7 @@ def without_qoperators(model: ModelRecord) -> ModelRecord:
         if record.domain == MICROSOFT and record.op in SAME:
             record = dataclasses.replace(record, domain=ONNX)
         expand = EXPANSIONS.get((record.domain, record.op))
-        if expand is None or not record.outputs or record.attributes.get("channels_last"):
+        if expand is None or not record.outputs or _is_peculiar(record):
             operators.append(record)
             continue
         expansion = _Expansion(record, constants)
@@ -142,3 +142,13 @@ def without_qoperators(model: ModelRecord) -> ModelRecord:
         operators += expansion.records
         constants |= expansion.constants
     return dataclasses.replace(model, operators=tuple(operators), constants=constants)
+
+
+def _is_peculiar(record: OperatorRecord) -> bool:
+    """Forms that onnxruntime computes unlike the float operator: they are refused by name.
+
+    Its averages in ceil_mode count what hangs over the padding.
+    """
+    attributes = record.attributes
+    counts_more = attributes.get("ceil_mode") and attributes.get("count_include_pad")
+    return bool(attributes.get("channels_last") or counts_more)

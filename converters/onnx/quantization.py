@@ -40,8 +40,8 @@ class Quantizations:
         self.builder = builder
         self.given = GivenScales()
 
-    def quantize(self, call: OnnxCall) -> Levels | Parameter:
-        """QuantizeLinear."""
+    def quantize(self, call: OnnxCall, name: str) -> Levels | Parameter:
+        """QuantizeLinear, whose result the file calls ``name``."""
         x = call.operand("x")
         scales, zero_points, dtype = _parameters(call, "y_scale", "y_zero_point")
         if isinstance(x, Parameter):
@@ -53,7 +53,9 @@ class Quantizations:
             raise RefusalError("scales per channel of an activation are not supported; use one")
         zero_point = int(zero_points.reshape(-1)[0]) - UINT8_SHIFT[dtype]
         quantization = Quantization(float(scales.reshape(-1)[0]), zero_point)
-        return Levels(self._annotated(x, quantization), dtype)
+        annotated = self._annotated(x, quantization)
+        self.given.levels.setdefault(annotated.tensor, name)
+        return Levels(annotated, dtype)
 
     def _annotated(self, x: Activation, quantization: Quantization) -> Activation:
         """The activation with this scale: itself, or its rescaled copy where it has another."""
@@ -103,21 +105,22 @@ def _parameters(
     if not (np.isfinite(scales).all() and (scales > 0).all()) or scales.size == 0:
         raise BadInputError(f"{call.op} '{call.builder.name}': a scale is not above 0")
     points = call.value(zero_point)
+    zero_points = np.zeros(scales.shape, np.int64)
     if points is None:
         kind = dtype or {3: "int8", 0: "uint8", 2: "uint8"}.get(
             int(call.arguments.get("output_dtype") or 0), "other"
         )
-        zero_points = np.zeros(scales.shape, np.int64)
     else:
         kind = str(call.floating(zero_point).dtype)
+    if kind not in (UINT8_SHIFT if dtype is None else CONSTANT_TYPES):
+        raise RefusalError(f"{kind} is not supported; quantize to int8 or uint8")
+    if points is not None:
         zero_points = call.floating(zero_point).astype(np.int64)
     if zero_points.size != scales.size:
         raise BadInputError(
             f"{call.op} '{call.builder.name}': {zero_points.size} zero points for "
             f"{scales.size} scales"
         )
-    if kind not in (UINT8_SHIFT if dtype is None else CONSTANT_TYPES):
-        raise RefusalError(f"{kind} is not supported; quantize to int8 or uint8")
     return scales, zero_points, kind
 
 

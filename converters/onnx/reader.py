@@ -19,7 +19,7 @@ from edgekit.converters.onnx.records import (
 )
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import MAX_ELEMENTS, Array, Shape
-from edgekit.limits import MAX_NODES, MAX_ONNX_BYTES
+from edgekit.limits import MAX_NODES, MAX_ONNX_BYTES, check_shape
 
 OLDEST_OPSET = 11
 INPUT_TYPES = ("float32", "int8", "uint8")
@@ -163,8 +163,12 @@ class _Reader:
             raise BadInputError(f"{where}: its data does not fit shape {shape}") from None
         if array.shape != shape:
             raise BadInputError(f"{where}: its data does not fit shape {shape}")
+        if array.dtype.kind == "c":
+            raise UnsupportedError(f"{where}: it holds complex numbers; use real ones")
         if array.dtype.kind not in "fiub":
             array = array.astype(np.float32)  # the small float types of ml_dtypes
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise BadInputError(f"{where}: it holds NaN")
         return array
 
     def _operator(self, node: Any) -> OperatorRecord:
@@ -250,6 +254,7 @@ def _checked_shape(shape: Shape, where: str) -> Shape:
         raise BadInputError(f"{where}: shape {shape} is empty, or overflows 32 bits")
     if not 1 <= len(shape) <= 4:
         raise UnsupportedError(f"{where}: rank {len(shape)} is not supported; use 1 to 4")
+    check_shape(where, shape)
     if len(shape) == 4 and shape[0] != 1:
-        raise BadInputError(f"{where}: shape {shape}; export with a batch of 1")
+        raise UnsupportedError(f"{where}: shape {shape}; export with a batch of 1")
     return shape

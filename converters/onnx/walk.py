@@ -23,7 +23,7 @@ from edgekit.converters.onnx.call import OnnxCall
 from edgekit.converters.onnx.inference import FOLDABLE, MOVES, NodeInference, Result
 from edgekit.converters.onnx.mapping import MAPPINGS, NEAREST_FORMS
 from edgekit.converters.onnx.movement import VIEWS
-from edgekit.converters.onnx.quantization import Levels, Quantizations, moved
+from edgekit.converters.onnx.quantization import UINT8_SHIFT, Levels, Quantizations, moved
 from edgekit.converters.onnx.records import (
     MICROSOFT,
     ONNX,
@@ -59,6 +59,7 @@ class GraphWalk:
         self.quantizations = Quantizations(self.builder)
         self.values: dict[str, Value] = {}
         self.problems: list[str] = []
+        self.dequantized: set[str] = set()
         self.folded_bytes = 0
 
     def run(self) -> tuple[Graph, GivenScales]:
@@ -89,7 +90,7 @@ class GraphWalk:
             for name, source in self.builder.sources.items()
             if source in given.constants
         }
-        return GivenScales(given.activations, constants)
+        return GivenScales(given.activations, constants, given.levels, given.float_reads)
 
     def _input(self, record: Any) -> Port:
         value = self.builder.placeholder(record.name, record.shape)
@@ -216,14 +217,16 @@ class GraphWalk:
             raise BadInputError(f"{record}: it needs an input and an output")
         call = self._call(record, [Result(x.shape, "float32")], arguments)
         if record.op == QUANTIZE:
-            return self.quantizations.quantize(call)
+            return self.quantizations.quantize(call, record.outputs[0])
         value = self.values[record.inputs[0]]
         if not isinstance(value, Levels | Parameter):
             raise RefusalError("its input is not quantized")
+        self.dequantized.add(record.outputs[0])
         return self.quantizations.dequantize(call, value, record.outputs[0])
 
     def _mapped(self, record: OperatorRecord, inferred: Sequence[Result]) -> Sequence[Value]:
         arguments = self._arguments(record)
+        self._note_float_reads(record)
         values = list(_activations(self.values.get(name) for name in record.inputs))
         levels = {v.dtype for v in map(self.values.get, record.inputs) if isinstance(v, Levels)}
         if len(levels) > 1 or (levels and record.op not in MOVES):
@@ -231,7 +234,11 @@ class GraphWalk:
                 f"it works on {' and '.join(sorted(levels))} integers; dequantize in front of it"
             )
         self._check_types(record, inferred[0], values, integers=bool(levels))
+        if levels:
+            arguments = self._for_levels(record, arguments, *levels)
         call = self._call(record, inferred, arguments)
+        if 0 in call.shape:
+            raise BadInputError(f"{record}: its result of shape {call.shape} is empty")
         check_size(call.shape)
         if len(call.shape) == 4 and call.shape[0] != 1:
             raise RefusalError(f"its result has shape {call.shape}; the first dimension must be 1")
@@ -241,6 +248,29 @@ class GraphWalk:
             return results
         (dtype,) = levels
         return [Levels(self._same_levels(values, result), dtype) for result in results]
+
+    def _note_float_reads(self, record: OperatorRecord) -> None:
+        """Note what is read without DequantizeLinear in between."""
+        for name in record.inputs:
+            value = self.values.get(name)
+            if isinstance(value, Activation) and name not in self.dequantized:
+                self.quantizations.given.float_reads.add(value.tensor)
+
+    def _for_levels(
+        self, record: OperatorRecord, arguments: dict[str, Any], dtype: str
+    ) -> dict[str, Any]:
+        """The arguments of a move of integers as those of the float values behind them."""
+        if record.op == "Resize" and record.attributes.get("mode", "nearest") != "nearest":
+            raise RefusalError("it interpolates integers; dequantize in front of it")
+        border = arguments.get("constant_value")
+        if record.op != "Pad" or record.attributes.get("mode", "constant") != "constant":
+            return arguments
+        scale = self.quantizations.given.activations.get(arguments["data"].tensor)
+        if scale is None or not isinstance(border, Parameter | None):
+            raise RefusalError("it pads integers of no known scale; dequantize in front of it")
+        level = float(border.data.reshape(-1)[0]) if border is not None else 0.0
+        value = (level - UINT8_SHIFT[dtype] - scale.zero_point) * scale.scale
+        return {**arguments, "constant_value": Parameter("border", np.array(value, np.float32))}
 
     def _same_levels(self, sources: Sequence[Activation], result: Activation) -> Activation:
         """The result of a move, with the scale of what it moves."""

@@ -2,8 +2,8 @@
 """Float graphs whose scales the source gives (QDQ models) become integer models, without samples.
 
 The multipliers are those of edgekit's operators, as for every other model: TensorFlow Lite's fixed
-point. onnxruntime multiplies its int32 sums by a float32 factor and rounds halves to even, so where
-a sum lies within about 2^-23 of a half of an output step the two may differ by one step.
+point (edgekit/runners/source_onnx.py says where onnxruntime differs). A mere change of scale is a
+table of the 256 results that onnxruntime computes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from edgekit.arith import INT32_MAX, INT32_MIN, quantize_multiplier, round_half_away
 from edgekit.converters.given_scales import GivenConstant, GivenScales
+from edgekit.converters.quantize.float_parts import spread_scales, with_affine_maps
 from edgekit.converters.quantize.ptq import keep_constant
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import Array, Call, Graph, Node, QGraph, Quantization, Tensor, constant
@@ -23,6 +24,7 @@ from edgekit.ops._operator import Quantized
 from edgekit.ops._weighted import BIAS, INPUT, WEIGHTS, WeightedArithmetic
 from edgekit.ops.average_pool2d import AveragePool2d
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
+from edgekit.ops.lookup import COMPOSITE, Lookup, LookupArithmetic
 from edgekit.ops.requantize import Requantize
 
 WEIGHTED_CHANNEL_AXIS: Mapping[str, int] = {
@@ -32,7 +34,8 @@ WEIGHTED_CHANNEL_AXIS: Mapping[str, int] = {
     "transposed_conv2d": 0,
 }
 """Operators with weights, and where their output channels lie."""
-_MARK = Quantization(1.0, 0)
+LEVELS = np.arange(-128, 128)
+LEVELS.setflags(write=False)
 
 
 def quantize_as_given(graph: Graph, given: GivenScales) -> QGraph:
@@ -42,7 +45,8 @@ def quantize_as_given(graph: Graph, given: GivenScales) -> QGraph:
         UnsupportedError: activations without a scale, or weights that are not symmetric; all.
         BadInputError: an operator cannot be quantized.
     """
-    scales = _spread(graph, given.activations)
+    graph = with_affine_maps(graph, given.activations)
+    scales = spread_scales(graph, given.activations)
     problems = [
         f"{node}: its result has no scale: it is computed in float; quantize it as well"
         for node in graph.nodes
@@ -59,34 +63,19 @@ def quantize_as_given(graph: Graph, given: GivenScales) -> QGraph:
     return _Integers(graph, scales, given.constants).run()
 
 
-def _spread(graph: Graph, known: Mapping[str, Quantization]) -> dict[str, Quantization]:
-    """Scales of results between operators that the source runs as one, or that only move.
+def judged_levels(graph: Graph, given: GivenScales) -> dict[str, str]:
+    """The activations whose integers a runtime computes from the same integers as edgekit does.
 
-    A clamp or a move in front of QuantizeLinear has the scale behind it: saturating first does not
-    change what the clamp lets through, as 0 and both bounds of a type are levels.
+    Left out is what the source computes from floats that it keeps beside their integers, or with
+    weights that it keeps in float.
     """
-    scales = dict(known)
-    readers = graph.consumers()
-    results = {port.tensor for port in graph.outputs}
-    keeping = [node for node in graph.nodes if _keeps_scale(graph.call(node))]
-    for node in reversed(keeping):
-        (source, *_), result = node.inputs, node.outputs[0]
-        alone = len(readers[source]) == 1 and source not in results
-        if result in scales and alone and not graph.tensors[source].is_constant:
-            scales.setdefault(source, scales[result])
-    for node in keeping:
-        if node.inputs[0] in scales:
-            scales.setdefault(node.outputs[0], scales[node.inputs[0]])
-    return scales
-
-
-def _keeps_scale(call: Call) -> bool:
-    """Whether input and output of a call may share their scale, whatever it is."""
-    if call.node.op == "requantize":
-        return True
-    inputs = tuple(dataclasses.replace(tensor, quantization=_MARK) for tensor in call.inputs)
-    marked = dataclasses.replace(call, inputs=inputs)
-    return operator_of(call.node).output_quantization(marked) == _MARK
+    levels = dict(given.levels)
+    kept = given.float_reads & given.activations.keys()
+    for node in graph.nodes:
+        weighted = node.op in WEIGHTED_CHANNEL_AXIS
+        if kept & set(node.inputs) or (weighted and node.inputs[WEIGHTS] not in given.constants):
+            levels.pop(node.outputs[0], None)
+    return levels
 
 
 class _Integers:
@@ -124,29 +113,65 @@ class _Integers:
         return dataclasses.replace(tensor, dtype="int8", quantization=self.scales[tensor.name])
 
     def _add(self, call: Call) -> None:
-        """Add the integer node of a call, with a rescale behind it where its scale is another."""
-        operator = operator_of(call.node)
+        """Add the integer node of a call, with a change of scale where its operator needs one."""
         inputs = tuple(self._operand(call, position) for position in range(len(call.inputs)))
-        call = dataclasses.replace(call, inputs=inputs)
-        output, demanded = self._scaled(call.output), operator.output_quantization(call)
+        output = self._scaled(call.output)
+        call = dataclasses.replace(call, inputs=inputs, outputs=(output,))
+        if call.node.op == "requantize" and inputs[0].quantization != output.quantization:
+            self._rescale(call.node, inputs[0], output)
+            return
+        if call.node.op == "concat":
+            call = self._with_one_scale(call)
+        demanded = operator_of(call.node).output_quantization(call)
         if demanded is None or demanded == output.quantization:
-            self._quantize(dataclasses.replace(call, outputs=(output,)))
-            return
-        if (mean := _equal_weights(call)) is not None:
-            self._quantize(dataclasses.replace(mean, outputs=(output,)))
-            return
-        inner = dataclasses.replace(output, name=f"{output.name}/own", quantization=demanded)
-        self._quantize(dataclasses.replace(call, outputs=(inner,)))
-        rescale = Node(
-            f"{call.node.name}/rescale",
-            "requantize",
-            (inner.name,),
-            (output.name,),
-            Requantize(),
-            None,
-            call.node.source,
+            self._quantize(call)
+        elif (mean := _equal_weights(call)) is not None:
+            self._quantize(mean)
+        else:
+            inner = dataclasses.replace(output, name=f"{output.name}/own", quantization=demanded)
+            self._quantize(dataclasses.replace(call, outputs=(inner,)))
+            node = dataclasses.replace(call.node, name=f"{call.node.name}/rescale")
+            self._rescale(node, inner, output)
+
+    def _with_one_scale(self, call: Call) -> Call:
+        """A concat whose inputs have the scale of its output, so that it only copies."""
+        tensors: list[Tensor] = []
+        for position, tensor in enumerate(call.inputs):
+            if tensor.quantization in (call.output.quantization, None):
+                tensors.append(tensor)
+                continue
+            rescaled = dataclasses.replace(
+                tensor,
+                name=f"{call.node.name}/{position}",
+                quantization=call.output.quantization,
+                data=None,
+            )
+            if tensor.data is not None:
+                levels = np.array(_table(Requantize(), tensor, rescaled), np.int8)
+                data = levels[tensor.data.astype(np.int64) + 128]
+                rescaled = constant(rescaled.name, data, quantization=call.output.quantization)
+                self.tensors[rescaled.name] = rescaled
+            else:
+                node = dataclasses.replace(call.node, name=rescaled.name, attributes=Requantize())
+                self._rescale(node, tensor, rescaled)
+            tensors.append(rescaled)
+        names = tuple(tensor.name for tensor in tensors)
+        return Call(dataclasses.replace(call.node, inputs=names), tuple(tensors), call.outputs)
+
+    def _rescale(self, node: Node, source: Tensor, result: Tensor) -> None:
+        """The levels of ``source`` as those of ``result``, as a table."""
+        bounds = node.attributes if isinstance(node.attributes, Requantize) else Requantize()
+        self.tensors[result.name] = result
+        self.nodes.append(
+            dataclasses.replace(
+                node,
+                op="lookup",
+                inputs=(source.name,),
+                outputs=(result.name,),
+                attributes=Lookup(COMPOSITE),
+                arithmetic=LookupArithmetic(_table(bounds, source, result)),
+            )
         )
-        self._quantize(Call(rescale, (inner,), (output,)))
 
     def _operand(self, call: Call, position: int) -> Tensor:
         """An integer activation; a constant of element-wise arithmetic by its own scale."""
@@ -220,6 +245,20 @@ class _Integers:
             return np.clip(integers, INT32_MIN, INT32_MAX).astype(np.int32)
         steps = round_half_away(values.astype(np.float64) / scales)
         return np.clip(steps, INT32_MIN, INT32_MAX).astype(np.int32)
+
+
+def _table(bounds: Requantize, source: Tensor, result: Tensor) -> tuple[int, ...]:
+    """DequantizeLinear, a clamp and QuantizeLinear of every level: float32, halves to even."""
+    before, after = source.quantization, result.quantization
+    assert before is not None and after is not None
+    values = (LEVELS - before.zero_point).astype(np.float32) * np.float32(before.scale)
+    low = None if bounds.minimum is None else np.float32(bounds.minimum)
+    high = None if bounds.maximum is None else np.float32(bounds.maximum)
+    if low is not None or high is not None:
+        values = np.clip(values, low, high)
+    with np.errstate(over="ignore"):
+        steps = np.rint(values / np.float32(after.scale))
+    return tuple(int(v) for v in np.clip(steps + after.zero_point, -128, 127))
 
 
 def _is_scale(given: Array, scales: Array) -> bool:

@@ -121,13 +121,16 @@ def squared_error(statistics: Statistics, bounds: Range) -> float:
 
 
 def divergence(statistics: Statistics, bounds: Range) -> float:
-    """KL(values clipped to the range || the same spread evenly within each of its levels)."""
+    """KL(values clipped to the range || the same spread evenly within each of its levels).
+
+    Every range represents zeros exactly: those that ReLU makes do not count.
+    """
     centers, masses = _histogram(statistics)
     low, high = bounds
     inside = (centers >= low) & (centers <= high)
     if not inside.any():
         return float("inf")
-    kept = masses[inside].astype(np.float64)
+    kept = _without_peak_at_zero(centers, masses)[inside]
     clipped = kept.copy()
     clipped[0] += masses[centers < low].sum()
     clipped[-1] += masses[centers > high].sum()
@@ -136,3 +139,12 @@ def divergence(statistics: Statistics, bounds: Range) -> float:
     spread = per_level[levels]
     p, q = clipped / clipped.sum(), spread / spread.sum()
     return float((p * np.log(p / q)).sum())
+
+
+def _without_peak_at_zero(centers: Array, masses: Array) -> Array:
+    """The masses with no more in the bin that holds 0 than in the next one."""
+    lowered = masses.astype(np.float64)
+    first = int(np.searchsorted(centers, 0.0))
+    if first + 1 < len(lowered):
+        lowered[first] = min(lowered[first], lowered[first + 1])
+    return lowered

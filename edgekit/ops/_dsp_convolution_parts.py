@@ -78,6 +78,7 @@ DSP_PARTS = Kernel(
     kind="rows",
     pack=_pack,
     accepts=_accepts,
+    lane_bound=lambda call: _layer(call).lane_bound,
     instructions=_instructions,
     scratch_bytes=_scratch_bytes,
     write_behind=BY_ROW,

@@ -141,8 +141,8 @@ def _kernel(kernel: int, stride: int, *, costs: _Costs, stack_bytes: int = 384) 
     )
 
 
-DSP_3X3S1 = _kernel(3, 1, costs=_Costs(120, 16, (24, 34, 50, 64)), stack_bytes=288)
-DSP_3X3S2 = _kernel(3, 2, costs=_Costs(120, 16, (24, 40, 53, 73)), stack_bytes=288)
+DSP_3X3S1 = _kernel(3, 1, costs=_Costs(120, 16, (23, 34, 50, 64)), stack_bytes=288)
+DSP_3X3S2 = _kernel(3, 2, costs=_Costs(120, 16, (23, 40, 53, 73)), stack_bytes=288)
 DSP_5X5S1 = _kernel(5, 1, costs=_Costs(205, 23, (58, 77, 101, 127)))
 DSP_5X5S2 = _kernel(5, 2, costs=_Costs(205, 20, (57, 81, 110, 140)))
 DSP_7X7S1 = _kernel(7, 1, costs=_Costs(215, 29, (94, 126, 172, 215)))

@@ -83,7 +83,17 @@ def paired_layer(call: Call, channel_groups: int = 1) -> PairedLayer:
 def fits_lanes(first: Array, second: Array) -> bool:
     """Whether 256 * second + first fits 16 bits for all taps, and the sums of second 24 bits."""
     in_lane = int((second * 256 + first).min()) >= -(2**15)
-    return in_lane and 128 * int(np.abs(second).sum(axis=1).max()) < _SPLIT_LIMIT
+    return in_lane and lanes_reach(second) < _SPLIT_LIMIT
+
+
+def lanes_reach(second: Array) -> int:
+    """The largest magnitude of the sums of second channels."""
+    return 128 * int(np.abs(second).sum(axis=1).max())
+
+
+def lane_bound(layer: PairedLayer) -> int | None:
+    """What the sums of second channels, which lie above those of the first, can reach at most."""
+    return lanes_reach(_split(layer, layer.matrix)[1]) if layer.is_paired else None
 
 
 def _pairs(rows: Array, channel_groups: int) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.ir import Array, Call
 from edgekit.kernel import CStruct
-from edgekit.ops._dsp_pairs import fits_lanes, pack_lanes
+from edgekit.ops._dsp_pairs import fits_lanes, lanes_reach, pack_lanes
 from edgekit.ops._dsp_requantize import LayerFinish, folded_sums, layer_finish, words
 from edgekit.ops._weighted import WEIGHTS, WeightedArithmetic
 
@@ -31,6 +31,13 @@ class PartedLayer:
     def pairs(self) -> int:
         """Pairs of a part."""
         return -(-len(self.bias) // 2) if self.is_paired else len(self.bias)
+
+    @property
+    def lane_bound(self) -> int | None:
+        """What the sums of second channels, which lie above those of the first, can reach at most."""
+        if not self.is_paired:
+            return None
+        return max(lanes_reach(_channel_pairs(part)[1]) for part in self.parts)
 
 
 def parted_layer(call: Call, parts: int) -> PartedLayer:

@@ -69,7 +69,7 @@ def _pack(call: Call, binding: Binding) -> CStruct:
     arithmetic: WeightedArithmetic = call.node.arithmetic
     width = call.node.attributes.window.width
     _, kernel_height, kernel_width, channels = call.inputs[WEIGHTS].shape
-    matrix = _matrix(call)
+    matrix, inside = _matrix(call), _columns_inside(call)
     by_tap = _by_group(_padded_taps(matrix)).transpose(0, 2, 1)
     return CStruct(
         "ek_depthwise_conv2d_s8_interleaved",
@@ -88,6 +88,8 @@ def _pack(call: Call, binding: Binding) -> CStruct:
             "stride_width": width.stride,
             "dilation_width": width.dilation,
             "pad_left": width.pad_before,
+            "inside_begin": inside.start,
+            "inside_end": inside.stop,
         },
     )
 
@@ -105,15 +107,18 @@ def _instructions(call: Call) -> float:
     last = group + (9.0 if is_3x3 else 2.0 + 5 * _quads(taps)) if rest else 0.0
     moves = 18.0 if is_3x3 else 8.0 + 1.5 * taps
     pixel = 13.0 + whole * group + last + moves * bool(rest or window.width.stride > 1)
-    runs = width - _pixels_inside(window.width, call.inputs[INPUT].shape[2]) + 1
+    runs = width - len(_columns_inside(call)) + 1
     row = 190.0 + runs * (90.0 if is_3x3 else 130.0 + 5.5 * taps)
     return height * (row + width * pixel)
 
 
-def _pixels_inside(axis: Axis, input_size: int) -> int:
-    """Outputs without a tap in the padding."""
-    outputs = range(axis.output_size(input_size))
-    return sum(None not in axis.inputs_of(output, input_size) for output in outputs)
+def _columns_inside(call: Call) -> range:
+    """Output columns none of whose taps leaves the width of the map."""
+    axis: Axis = call.node.attributes.window.width
+    size = call.inputs[INPUT].shape[2]
+    begin = -(-axis.pad_before // axis.stride)
+    end = (size - axis.extent + axis.pad_before) // axis.stride + 1
+    return range(begin, min(max(end, begin), call.output.shape[2]))
 
 
 MVE = Kernel(

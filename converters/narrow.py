@@ -60,6 +60,13 @@ def narrow_call(call: Call, region: Region) -> NarrowCall | None:
     return NarrowCall(narrowed, {t.name: seen[t.name] for t in call.activations})
 
 
+def column_axis(call: Call) -> Axis:
+    """The columns that an output column sees, of a call that can be narrowed."""
+    window = _window(call)
+    assert window is not None
+    return window.width
+
+
 def _window(call: Call) -> Window | None:
     """The window of an output pixel over every activation."""
     operator = operator_of(call.node)

@@ -39,22 +39,41 @@ void ek_dot_2x2(const ek_dot_tile *tile, int32_t *sums) {
   sums[3] = sum.yw;
 }
 
+/* Products of an input with four weights. */
+typedef struct {
+  int32_t t, u, v, w;
+} row_products;
+
+static inline row_products add_row_products(row_products sum, const int8_t *x, const int8_t *t,
+                                            const int8_t *u, const int8_t *v, const int8_t *w,
+                                            int32_t i) {
+  const int32_t a = x[i];
+  sum.t += a * t[i];
+  sum.u += a * u[i];
+  sum.v += a * v[i];
+  sum.w += a * w[i];
+  return sum;
+}
+
 void ek_dot_1x4(const ek_dot_tile *tile, int32_t *sums) {
   const int8_t *x = tile->inputs[0];
   const int8_t *t = tile->weights[0], *u = tile->weights[1];
   const int8_t *v = tile->weights[2], *w = tile->weights[3];
-  int32_t xt = sums[0], xu = sums[1], xv = sums[2], xw = sums[3];
-  for (const int8_t *end = x + tile->count; x != end;) {
-    const int32_t a = *x++;
-    xt += a * *t++;
-    xu += a * *u++;
-    xv += a * *v++;
-    xw += a * *w++;
+  const int8_t *const end = x + tile->count, *const whole = end - (tile->count & 3);
+  row_products sum = {sums[0], sums[1], sums[2], sums[3]};
+  for (; x != whole; x += 4, t += 4, u += 4, v += 4, w += 4) {
+    sum = add_row_products(sum, x, t, u, v, w, 0);
+    sum = add_row_products(sum, x, t, u, v, w, 1);
+    sum = add_row_products(sum, x, t, u, v, w, 2);
+    sum = add_row_products(sum, x, t, u, v, w, 3);
   }
-  sums[0] = xt;
-  sums[1] = xu;
-  sums[2] = xv;
-  sums[3] = xw;
+  for (; x != end; x++, t++, u++, v++, w++) {
+    sum = add_row_products(sum, x, t, u, v, w, 0);
+  }
+  sums[0] = sum.t;
+  sums[1] = sum.u;
+  sums[2] = sum.v;
+  sums[3] = sum.w;
 }
 
 #endif

@@ -15,6 +15,8 @@ from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
 from edgekit.converters.schedule.patches import search_patches
+from edgekit.converters.schedule.plan import Plan
+from edgekit.converters.schedule.plan_file import PlanFile, plan_of
 from edgekit.converters.schedule.search import Candidate, search
 from edgekit.errors import BadInputError
 from edgekit.input_modes import check_input_mode, check_output_mode
@@ -37,19 +39,27 @@ PLACED = 6
 
 @dataclass(frozen=True)
 class Budget:
-    """What a plan may use. ``max_extra_macs`` is in percent of the legalized model's."""
+    """What a plan may use, or the plan itself, which also says how the input comes.
+
+    ``max_extra_macs`` is in percent of the legalized model's.
+    """
 
     schedule: Schedule = "auto"
     input_mode: InputMode = "resident"
     output_mode: OutputMode = "resident"
     max_ram_bytes: int | None = None
     max_extra_macs: float | None = None
+    plan: PlanFile | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A plan that was placed, and the instructions that the cost model predicts for it."""
+    """A plan that was placed, and the instructions that the cost model predicts for it.
 
+    instructions: 0 for a plan that was given.
+    """
+
+    plan: Plan
     image: Image
     ram_bytes: int
     instructions: float
@@ -88,6 +98,8 @@ def plan_model(
             "the output in order; use --input resident, pull or overwrite, or --schedule auto"
         )
     choices = choose(graph, target, kernels=kernels)
+    if budget.plan is not None:
+        return _given(graph, choices, budget.plan)
     planner = _Planner(graph, choices, budget, progress)
     match budget.schedule:
         case "layerwise":
@@ -95,6 +107,14 @@ def plan_model(
         case "patch":
             return planner.patches()
     return planner.best()
+
+
+def _given(graph: QGraph, choices: Mapping[str, Choice], content: PlanFile) -> Planned:
+    """A plan from a file, placed."""
+    facts = gather_facts(graph, choices, content.input_mode, content.output_mode)
+    plan = plan_of(content, facts, choices)
+    image = allocate(lower(plan, choices))
+    return Planned(plan, image, ram_bytes_of(image), 0.0)
 
 
 def plan_front(
@@ -122,7 +142,7 @@ class _Planner:
         plan = layerwise(self._graph, input_mode=budget.input_mode, output_mode=budget.output_mode)
         image = allocate(lower(plan, self._choices))
         cost = sum(item.whole_cost for item in self._facts.items)
-        return Planned(image, ram_bytes_of(image), cost)
+        return Planned(plan, image, ram_bytes_of(image), cost)
 
     def patches(self) -> Planned:
         """The least RAM with a first stage in patches; layer by layer where that needs less."""
@@ -152,7 +172,7 @@ class _Planner:
 
     def _placed(self, candidate: Candidate) -> Planned:
         image = allocate(lower(candidate.plan, self._choices))
-        return Planned(image, ram_bytes_of(image), candidate.instructions)
+        return Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
 
     def _least(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
         """The least RAM of all; the layerwise plan where no other one needs less."""
@@ -165,7 +185,7 @@ class _Planner:
             self._progress(f"place a schedule of {bounds[number]} bytes")
             program, candidate = programs[number]
             image = allocate(program)
-            placed = Planned(image, ram_bytes_of(image), candidate.instructions)
+            placed = Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
             if (placed.ram_bytes, placed.instructions) < (best.ram_bytes, best.instructions):
                 best = placed
         return best
@@ -197,5 +217,5 @@ def with_least_ram(
     graph: QGraph, target: Target, budget: Budget, *, kernels: str = "auto"
 ) -> Planned:
     """The plan that needs the least RAM of all, whatever it computes again."""
-    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9)
+    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9, plan=None)
     return plan_model(graph, target, unbounded, kernels=kernels)

@@ -20,6 +20,7 @@ from edgekit.converters.plan_model import (
     plan_model,
 )
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
+from edgekit.converters.schedule.plan_file import PlanFile, plan_content
 from edgekit.converters.schedule.search import Candidate
 from edgekit.emit.sources import EmitOptions, emit
 from edgekit.errors import BadInputError
@@ -77,7 +78,7 @@ class FrontPoint(msgspec.Struct, frozen=True, kw_only=True):
     ``segments``: ``L[3-5]`` layers one after the other, ``C[0-2; F16]`` layers that advance together row
     by row, pairs inside in blocks of channels (F, R), ``H3[0-2; F16]`` the same for one of 3 strips
     of columns after the other, ``E32[6-7]`` a pair over the whole map; see
-    edgekit.converters.schedule.plan.
+    edgekit.converters.schedule.plan. ``plan`` is what ``convert --plan`` takes.
     """
 
     arena_bytes: int
@@ -85,6 +86,7 @@ class FrontPoint(msgspec.Struct, frozen=True, kw_only=True):
     relative_instructions: float
     macs_executed: int
     segments: str
+    plan: PlanFile
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +167,7 @@ class _Analyzing:
         image = plans["auto", self._mode].image
         if self._target.sram_bytes is not None:
             options = ConvertOptions(self._target, budget=Budget(input_mode=self._mode))
-            image = plan(self._model, options, progress=self._progress)
+            image = plan(self._model, options, progress=self._progress).image
         emitted = EmitOptions("model", self._target, VERSION, self._model.macs_network)
         manifest = emit(image, emitted, {}).manifest
         chosen = plans["auto", self._front_mode]
@@ -275,6 +277,7 @@ def _front_point(candidate: Candidate, fastest: float) -> FrontPoint:
         relative_instructions=round(candidate.instructions / fastest, 4),
         macs_executed=candidate.macs,
         segments=describe_plan(candidate.plan),
+        plan=plan_content(candidate.plan),
     )
 
 

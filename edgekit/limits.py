@@ -16,6 +16,8 @@ from edgekit.ir import Graph, Shape
 
 MAX_FILE_BYTES = 2**28
 """Size of a model file; also of all entries of a .pt2 archive together, unpacked."""
+MAX_ONNX_BYTES = 2**27
+"""Size of an .onnx file, which lies in memory three times while it is read."""
 MAX_JSON_BYTES = 2**24
 """Size of a JSON entry of a .pt2 archive: its parsed form is about ten times larger."""
 MAX_TENSOR_ELEMENTS = 2**24
@@ -31,9 +33,9 @@ MAX_NODES = 2000
 MAX_FLOAT_MACS = 2**34
 """Multiply-accumulates of a float model, which runs on every calibration sample."""
 MAX_FOLDED_ELEMENTS = 2**24
-"""Elements of a constant that is computed while a PyTorch model is imported."""
+"""Elements of a constant that is computed while a PyTorch or ONNX model is imported."""
 MAX_FOLDED_BYTES = 2**28
-"""Bytes of all constants together that are computed while a TFLite model is imported."""
+"""Bytes of all constants together that are computed while a TFLite or ONNX model is imported."""
 
 
 def check_file(path: Path) -> None:

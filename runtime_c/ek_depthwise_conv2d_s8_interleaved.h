@@ -25,6 +25,8 @@ typedef struct {
   int32_t stride_width;
   int32_t dilation_width;
   int32_t pad_left;
+  int32_t inside_begin; /* output columns none of whose taps leaves the width of the map: */
+  int32_t inside_end;   /* [inside_begin, inside_end) */
 } ek_depthwise_conv2d_s8_interleaved;
 
 /* rows: kernel_height pointers to [input_width][channels of the block], NULL for padding. A block

@@ -27,15 +27,10 @@
 #define SATURATE(sum) "ssat " sum ", #8, " sum "\n"
 #define CLAMP(sum) "qadd8 " sum ", " sum ", " FREE_1 "\nsub " sum ", " sum ", " FREE_2 "\n"
 
-#define LOAD_CURSOR "ldrd " FREE_1 ", " FREE_2 ", " SLOT_CURSOR "\n"
-#define STORE_1 "ldr " FREE_1 ", " SLOT_CURSOR "\nstrb r8, [" FREE_1 "]\n"
-#define STORE_2 LOAD_CURSOR "strb r8, [" FREE_1 "]\nstrb r9, [" FREE_1 ", " FREE_2 "]\n"
-#define STORE_3 STORE_2 "strb r10, [" FREE_1 ", " FREE_2 ", lsl #1]\n"
-#define STORE_4                                                                                    \
-  STORE_3 "add " FREE_1 ", " FREE_1 ", " FREE_2 "\n"                                               \
-          "strb r11, [" FREE_1 ", " FREE_2 ", lsl #1]\n"                                           \
-          "add " FREE_1 ", " FREE_1 ", " FREE_2 "\n"                                               \
-          "add " FREE_1 ", " FREE_1 ", " FREE_2 ", lsl #1\n"
+#define STORE_1 "ldr " FREE_2 ", " SLOT_CURSOR "\nstrb r8, [" FREE_2 "]\n"
+#define STORE_BOTH "strb r8, [" FREE_2 "]\nstrb r9, [" FREE_2 ", " FREE_3 "]\n"
+#define STORE_2 "ldrd " FREE_2 ", " FREE_3 ", " SLOT_CURSOR "\n" STORE_BOTH
+#define STORE_3 STORE_2 "strb r10, [" FREE_2 ", " FREE_3 ", lsl #1]\n"
 
 /* Output of the next channel: its cursor, its end of groups; to 3 where there are none. */
 #define BEGIN_CHANNEL                                                                              \
@@ -46,11 +41,15 @@
   "strd " FREE_2 ", " FREE_1 ", " SLOT_GROUPS_END "\n"                                             \
   "cmp " FREE_1 ", " FREE_2 "\n"                                                                   \
   "beq.w 3f\n"
+/* Stores 4 pixels; to 2 unless they were the last group. */
 #define NEXT_GROUP                                                                                 \
-  STORE_4                                                                                          \
-  "ldr " FREE_3 ", " SLOT_GROUPS_END "\n"                                                          \
-  "str " FREE_1 ", " SLOT_CURSOR "\n"                                                              \
-  "cmp " FREE_1 ", " FREE_3 "\n"                                                                   \
+  "ldm sp, {" FREE_1 ", " FREE_2 ", " FREE_3 "}\n" STORE_BOTH                                      \
+  "strb r10, [" FREE_2 ", " FREE_3 ", lsl #1]\n"                                                   \
+  "add r8, " FREE_2 ", " FREE_3 "\n"                                                               \
+  "strb r11, [r8, " FREE_3 ", lsl #1]\n"                                                           \
+  "add " FREE_2 ", " FREE_2 ", " FREE_3 ", lsl #2\n"                                               \
+  "str " FREE_2 ", " SLOT_CURSOR "\n"                                                              \
+  "cmp " FREE_2 ", " FREE_1 "\n"                                                                   \
   "bne.w 2b\n"
 
 #define SECTION(name) ".pushsection .text." name ", \"ax\", %progbits\n"

@@ -2,12 +2,7 @@
 #include "ek_dsp_depthwise_columns.h"
 #include "ek_dsp_depthwise_row.h"
 #include "ek_dsp_requantize.h"
-
-/* Byte of a column in a row-planar channel (WORD_ORDER of edgekit/layout.py). */
-static int32_t planar_byte(int32_t column) {
-  const int32_t within = column & 3;
-  return (column & ~3) + ((within & 1) << 1) + (within >> 1);
-}
+#include "ek_row_planar.h"
 
 static int32_t low_half(int32_t word) { return (int16_t)(uint16_t)((uint32_t)word & 0xffffu); }
 
@@ -28,7 +23,7 @@ static int32_t sum_of(const int32_t *channel, const void *const *rows, int32_t o
   for (int32_t row = 0; row < kernel; row++, weights += row_words) {
     const int8_t *x = (const int8_t *)rows[row] + offset;
     for (int32_t tap = 0; tap < kernel; tap++) {
-      sum += x[planar_byte(column + tap)] * weight_of(weights, tap, kernel, stride);
+      sum += x[ek_planar_byte(column + tap)] * weight_of(weights, tap, kernel, stride);
     }
   }
   return sum;

@@ -36,7 +36,9 @@ typedef struct {
   int32_t pixel_stride;      /* bytes from one output pixel to the next */
   int8_t *output;            /* first pixel, first channel */
   int32_t group_bytes;       /* output bytes from the first pixel to behind the last group of 4 */
-  uintptr_t tail;            /* 0 to 3 pixels behind the groups */
+  uintptr_t tail;            /* 0 to 3 pixels behind the groups; 4 instead of 0 for CLAMPED */
+  uintptr_t finish;          /* AT_ZERO_POINT, LINEAR or CLAMPED */
+  uintptr_t jump;            /* working space */
   const int32_t *packed_end; /* behind the last channel */
   int32_t input_gap;         /* bytes from behind the words read of a channel to the next one */
   ek_dsp_registers *saved;
@@ -48,21 +50,11 @@ extern "C" {
 #endif
 
 /* top, middle, bottom: the word with the first input column of the first pixel. Nothing behind the
- * last column that a pixel needs, rounded up to a word, is read. One function per finish. */
-void ek_dsp_depthwise_3x3s1_at_zero_point(const int8_t *top, const int8_t *middle,
-                                          const int8_t *bottom, const int32_t *packed,
-                                          ek_dsp_depthwise_row row);
-void ek_dsp_depthwise_3x3s1_linear(const int8_t *top, const int8_t *middle, const int8_t *bottom,
-                                   const int32_t *packed, ek_dsp_depthwise_row row);
-void ek_dsp_depthwise_3x3s1_clamped(const int8_t *top, const int8_t *middle, const int8_t *bottom,
-                                    const int32_t *packed, ek_dsp_depthwise_row row);
-void ek_dsp_depthwise_3x3s2_at_zero_point(const int8_t *top, const int8_t *middle,
-                                          const int8_t *bottom, const int32_t *packed,
-                                          ek_dsp_depthwise_row row);
-void ek_dsp_depthwise_3x3s2_linear(const int8_t *top, const int8_t *middle, const int8_t *bottom,
-                                   const int32_t *packed, ek_dsp_depthwise_row row);
-void ek_dsp_depthwise_3x3s2_clamped(const int8_t *top, const int8_t *middle, const int8_t *bottom,
-                                    const int32_t *packed, ek_dsp_depthwise_row row);
+ * last column that a pixel needs, rounded up to a word, is read. packed: the first channel. */
+void ek_dsp_depthwise_3x3s1(const int8_t *top, const int8_t *middle, const int8_t *bottom,
+                            const int32_t *packed, ek_dsp_depthwise_row row);
+void ek_dsp_depthwise_3x3s2(const int8_t *top, const int8_t *middle, const int8_t *bottom,
+                            const int32_t *packed, ek_dsp_depthwise_row row);
 
 #ifdef __cplusplus
 }

@@ -13,10 +13,11 @@
 #define FREE_2 "r12"
 #define FREE_3 "lr"
 
-#define SLOT_TAIL "[sp, #20]"
-#define SLOT_PACKED_END "[sp, #24]"
-#define SLOT_INPUT_GAP "[sp, #28]"
-#define SLOT_SAVED "[sp, #32]"
+#define SLOT_TAIL "[sp, #20]" /* then finish */
+#define SLOT_FINISH_GROUP "[sp, #24]"
+#define SLOT_FINISH_TAIL "[sp, #28]"
+#define SLOT_PACKED_END "[sp, #32]" /* then input_gap */
+#define SLOT_SAVED "[sp, #40]"
 
 #define PARAMETER_BIAS "[r3, #36]"
 #define PARAMETER_CLAMP "[r3, #40]"
@@ -130,7 +131,7 @@
       PIXELS_##P(SATURATE)
 #define CLAMPED(P) LINEAR(P) "ldrd r7, r12, " PARAMETER_CLAMP "\n" PIXELS_##P(CLAMP)
 
-#define ROW_GROUPS(name, ROW, finish)                                                              \
+#define ROW_BEGIN(name)                                                                            \
   SECTION(name)                                                                                    \
   ".syntax unified\n.thumb\n.balign 4\n"                                                           \
   ".global " name "\n"                                                                             \
@@ -138,55 +139,75 @@
   ".thumb_func\n" name ":\n"                                                                       \
   "ldr r12, " SLOT_SAVED "\n"                                                                      \
   "stm r12, {r4-r11, lr}\n"                                                                        \
-  "ldr r4, " SLOT_TAIL "\n"                                                                        \
+  "ldrd r4, r6, " SLOT_TAIL "\n"                                                                   \
   "adr.w r5, 7f\n"                                                                                 \
-  "ldr r4, [r5, r4, lsl #2]\n"                                                                     \
-  "add r4, r4, r5\n"                                                                               \
-  "str r4, " SLOT_TAIL "\n"                                                                        \
+  "ldr r7, [r5, r4, lsl #2]\n"                                                                     \
+  "add r4, r4, r4, lsl #1\n"                                                                       \
+  "add r4, r4, r6\n"                                                                               \
+  "add r8, r5, #20\n"                                                                              \
+  "ldr r9, [r8, r4, lsl #2]\n"                                                                     \
+  "ldr r10, [r8, r6, lsl #2]\n"                                                                    \
+  "add r7, r7, r5\n"                                                                               \
+  "add r9, r9, r5\n"                                                                               \
+  "add r10, r10, r5\n"                                                                             \
+  "strd r7, r10, " SLOT_TAIL "\n"                                                                  \
+  "str r9, " SLOT_FINISH_TAIL "\n"
+
+#define ROW_GROUPS(ROW)                                                                            \
   "1:\n" NEXT("r4", "r0") NEXT("r5", "r1") NEXT("r6", "r2") BEGIN_CHANNEL                          \
-  "2:\n" SUMS(ROW##_4, "r11") finish(4) NEXT_GROUP                                                 \
+  "2:\n" SUMS(ROW##_4, "r11")                                                                      \
+  "ldr pc, " SLOT_FINISH_GROUP "\n"                                                                \
+  "10:\n" AT_ZERO_POINT(4) NEXT_GROUP "ldr pc, " SLOT_TAIL "\n"                                    \
+  "11:\n" LINEAR(4) NEXT_GROUP "ldr pc, " SLOT_TAIL "\n"                                           \
+  "12:\n" CLAMPED(4) NEXT_GROUP                                                                    \
   "3:\n"                                                                                           \
   "ldr pc, " SLOT_TAIL "\n"                                                                        \
   ".popsection\n"
 
-#define ROW_TAILS(name, ROW, finish, channel_bytes)                                                \
+#define ROW_TAIL(name, label, ROW, P, bias, clamped_end, end)                                      \
   SECTION(name)                                                                                    \
-  "4:\n" SUMS(ROW##_1, "r8") finish(1) STORE_1 "b 8f\n"                                            \
-                                               "5:\n" SUMS(ROW##_2, "r9") finish(2) STORE_2        \
-      "b 8f\n"                                                                                     \
-      "6:\n" SUMS(ROW##_3, "r10") finish(3) STORE_3                                                \
-      "8:\n"                                                                                       \
-      "ldr r7, " SLOT_INPUT_GAP "\n"                                                               \
-      "ldr r8, " SLOT_PACKED_END "\n"                                                              \
-      "add r3, r3, #" #channel_bytes "\n"                                                          \
-      "cbz r7, 9f\n"                                                                               \
-      "add r0, r0, r7\n"                                                                           \
-      "add r1, r1, r7\n"                                                                           \
-      "add r2, r2, r7\n"                                                                           \
-      "9:\n"                                                                                       \
-      "cmp r3, r8\n"                                                                               \
-      "bne.w 1b\n"                                                                                 \
-      "ldr r12, " SLOT_SAVED "\n"                                                                  \
-      "ldm r12, {r4-r11, pc}\n"                                                                    \
-      ".balign 4\n"                                                                                \
-      "7:\n"                                                                                       \
-      ".word 8b - 7b + 1, 4b - 7b + 1, 5b - 7b + 1, 6b - 7b + 1\n"                                 \
-      ".size " name ", . - " name "\n"                                                             \
-      ".popsection\n"
+  label ":\n" SUMS(ROW##_##P, bias)                                                                \
+  "ldr pc, " SLOT_FINISH_TAIL "\n"                                                                 \
+  label "2:\n" CLAMPED(P) STORE_##P clamped_end                                                    \
+  label "1:\n" LINEAR(P) STORE_##P "b.w 8f\n"                                                      \
+  label "0:\n" AT_ZERO_POINT(P) STORE_##P end                                                      \
+  ".popsection\n"
+
+#define ROW_END(name)                                                                              \
+  SECTION(name)                                                                                    \
+  "8:\n"                                                                                           \
+  "ldrd r8, r7, " SLOT_PACKED_END "\n"                                                             \
+  "add r3, r3, #40\n"                                                                              \
+  "cbz r7, 13f\n"                                                                                  \
+  "add r0, r0, r7\n"                                                                               \
+  "add r1, r1, r7\n"                                                                               \
+  "add r2, r2, r7\n"                                                                               \
+  "13:\n"                                                                                          \
+  "cmp r3, r8\n"                                                                                   \
+  "bne.w 1b\n"                                                                                     \
+  "ldr r12, " SLOT_SAVED "\n"                                                                      \
+  "ldm r12, {r4-r11, pc}\n"                                                                        \
+  ".balign 4\n"                                                                                    \
+  "7:\n"                                                                                           \
+  ".word 8b - 7b + 1, 4b - 7b + 1, 5b - 7b + 1, 6b - 7b + 1, 9b - 7b + 1\n"                        \
+  ".word 10b - 7b + 1, 11b - 7b + 1, 12b - 7b + 1\n"                                               \
+  ".word 40b - 7b + 1, 41b - 7b + 1, 42b - 7b + 1\n"                                               \
+  ".word 50b - 7b + 1, 51b - 7b + 1, 52b - 7b + 1\n"                                               \
+  ".word 60b - 7b + 1, 61b - 7b + 1, 62b - 7b + 1\n"                                               \
+  ".word 0, 0, 0\n"                                                                                \
+  ".size " name ", . - " name "\n"                                                                 \
+  ".popsection\n"
 
 /* In parts, because C99 promises no longer strings than 4095 bytes. */
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s1_at_zero_point", S1_ROW, AT_ZERO_POINT));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s1_at_zero_point", S1_ROW, AT_ZERO_POINT, 40));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s1_linear", S1_ROW, LINEAR));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s1_linear", S1_ROW, LINEAR, 40));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s1_clamped", S1_ROW, CLAMPED));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s1_clamped", S1_ROW, CLAMPED, 48));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s2_at_zero_point", S2_ROW, AT_ZERO_POINT));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s2_at_zero_point", S2_ROW, AT_ZERO_POINT, 40));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s2_linear", S2_ROW, LINEAR));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s2_linear", S2_ROW, LINEAR, 40));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s2_clamped", S2_ROW, CLAMPED));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s2_clamped", S2_ROW, CLAMPED, 48));
+#define ROWS(name, ROW)                                                                            \
+  __asm__(ROW_BEGIN(name) ROW_GROUPS(ROW));                                                        \
+  __asm__(ROW_TAIL(name, "6", ROW, 3, "r10", "b.w 9f\n", "b.w 8f\n"));                             \
+  __asm__(ROW_TAIL(name, "5", ROW, 2, "r9", "b.w 9f\n", "b.w 8f\n"));                              \
+  __asm__(ROW_TAIL(name, "4", ROW, 1, "r8", "9:\nadd r3, r3, #8\nb.w 8f\n", ""));                 \
+  __asm__(ROW_END(name))
+
+ROWS("ek_dsp_depthwise_3x3s1", S1_ROW);
+ROWS("ek_dsp_depthwise_3x3s2", S2_ROW);
 
 /* clang-format on */
 

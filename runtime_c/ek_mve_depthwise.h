@@ -20,17 +20,27 @@
 
 #include <stdint.h>
 
-/* Passed by value: on Arm it then lies in the caller's frame, where the loops may write. */
 typedef struct {
-  int8_t *output;      /* of the first pixel */
-  int32_t channels;    /* >= 1 */
-  int32_t pixels;      /* >= 1 */
-  int32_t tap_step;    /* bytes from the inputs of a pixel to those of the next one */
-  int32_t output_step; /* bytes from the outputs of a pixel to those of the next one */
+  int32_t channels; /* >= 1 */
+  int32_t zero_point;
   int32_t minimum;
   int32_t maximum;
-  int32_t zero_point;
+  int32_t is_linear;   /* 0: zero point and minimum are -128, maximum is 127: ties do not count */
+  int8_t *output;      /* of the first pixel */
+  int32_t output_step; /* bytes from the outputs of a pixel to those of the next one */
+  /* bytes from the inputs of a pixel to those of the next one, by row of a 3x3 kernel; the first
+   * one is that of all taps of any other */
+  int32_t tap_steps[3];
+  const int8_t *padding; /* taps that point here stay here, or NULL; not read for 3x3 kernels */
+  int32_t pixels;        /* >= 1; for 3x3 kernels the number of segments, >= 1 */
+  int32_t quads;         /* >= 1; not read for 3x3 kernels */
 } ek_mve_depthwise_row;
+
+/* Pixels whose taps are tap_steps apart, from those of the first one on. */
+typedef struct {
+  const int8_t *taps[9];
+  int32_t pixels; /* >= 1 */
+} ek_mve_segment;
 
 /* Assembly has the names of C. */
 #ifdef __cplusplus
@@ -38,13 +48,14 @@ extern "C" {
 #endif
 
 /* taps: the inputs of every tap of the first pixel; nothing behind its channels is read. The table
- * is working space. quads: there are 1 + 4 * quads taps, quads >= 1. */
+ * is working space. There are 1 + 4 * row->quads taps. */
 void ek_mve_depthwise(const int8_t **taps, const int8_t *weights, const int32_t *parameters,
-                      int32_t quads, ek_mve_depthwise_row row);
+                      const ek_mve_depthwise_row *row);
 
-/* The same for quads = 2, because registers can point at 9 taps. */
-void ek_mve_depthwise_9(const int8_t **taps, const int8_t *weights, const int32_t *parameters,
-                        int32_t quads, ek_mve_depthwise_row row);
+/* The same for 3x3 kernels, because registers can point at 9 taps; the pixels of the segments are
+ * side by side. */
+void ek_mve_depthwise_3x3(const ek_mve_segment *segments, const int8_t *weights,
+                          const int32_t *parameters, const ek_mve_depthwise_row *row);
 
 #ifdef __cplusplus
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -263,9 +264,12 @@ class _Gathering:
     def _options(
         self, producer: Call, consumer: Call, first: Item, second: Item
     ) -> list[PairOption]:
-        assert first.step.loop is not None and first.step.kernel is not None
+        assert first.step.loop is not None
+        assert first.step.kernel is not None and second.step.kernel is not None
         channels = first.step.loop.output_channels
-        multiple = first.step.kernel.channel_blocks(producer)
+        multiple = math.lcm(
+            first.step.kernel.channel_blocks(producer), second.step.kernel.channel_blocks(consumer)
+        )
         blocks = sorted({min(b, channels) for b in BLOCKS if b % multiple == 0} or {channels})
         found = []
         for primitive in ("F", "R", "E"):

@@ -9,7 +9,17 @@ from typing import Annotated, Optional
 import typer
 
 from edgekit.cli.console import kib, print_table, progress, warn
-from edgekit.cli.options import Calibration, Model, TargetName
+from edgekit.cli.options import (
+    BiasCorrection,
+    Calibration,
+    Config,
+    Equalize,
+    Method,
+    Model,
+    Rounding,
+    TargetName,
+    quantize_options,
+)
 
 
 def convert(
@@ -22,6 +32,11 @@ def convert(
         ),
     ],
     calib: Calibration = None,
+    method: Method = None,
+    equalize: Equalize = None,
+    bias_correction: BiasCorrection = None,
+    rounding: Rounding = None,
+    config: Config = None,
     input_mode: Annotated[
         str,
         typer.Option(
@@ -45,6 +60,14 @@ def convert(
             "grid of patches, as MCUNetV2 does; stream: the search without strips of columns."
         ),
     ] = "auto",
+    plan: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="JSON",
+            help="Run the model as this file says: the reference/plan.json of a converted model, or "
+            "a `plan` of the front of `analyze --json`.",
+        ),
+    ] = None,
     max_ram: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="BYTES", help="RAM for arena, input and output: 65536 or 64K."),
@@ -89,13 +112,21 @@ def convert(
             max_ram=max_ram,
             max_extra_macs=max_extra_macs,
             stream_output=stream_output,
+            plan=plan,
         ),
+    )
+    quantization = quantize_options(
+        config,
+        method=method,
+        equalize=equalize,
+        bias_correction=bias_correction,
+        rounding=rounding,
     )
     with progress("convert") as show:
         show("import")
         imported = load_model(model)
         samples = None if calib is None else load_samples(calib, imported.graph.inputs)
-        integers = to_integers(imported, samples, progress=show, warn=warn)
+        integers = to_integers(imported, samples, quantization, progress=show, warn=warn)
         sources = convert_model(integers, options, progress=show)
         write_project(sources, output)
     manifest = sources.manifest

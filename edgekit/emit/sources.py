@@ -228,12 +228,21 @@ def _layer_entry(image: Image, index: int, step: Step) -> LayerEntry:
         buffers=tuple(buffers),
         completes=_completes(image, index),
         rows=_rows(image, step),
+        accumulator_bound=_accumulator_bound(step),
+        lane_bound=None
+        if step.call is None or step.kernel is None
+        else step.kernel.lane_bound(step.call),
         region=_region_entry(step.output.region),
     )
 
 
 def _region_entry(region: Region | None) -> RegionEntry | None:
     return RegionEntry(**dataclasses.asdict(region)) if region else None
+
+
+def _accumulator_bound(step: Step) -> int | None:
+    """What the sums of a layer can reach; a copy of rows has none."""
+    return None if step.call is None else operator_of(step.call.node).accumulator_bound(step.call)
 
 
 def _kernel_name(program: Program, step: Step) -> str:

@@ -13,6 +13,7 @@ from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
 from edgekit.ops._dsp_depthwise import ROW_PLANAR
+from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._operator import case_graph
 from edgekit.ops._weighted import WeightedArithmetic
@@ -155,7 +156,7 @@ def pointwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Itera
 
 def crafted_pointwise() -> Iterator[Trial]:
     """Every number of input channels around the unrolled loop, every clamp, every shift."""
-    for inputs in (*range(1, 38), 63, 64, 65, 129):
+    for inputs in (*range(4, 38), 63, 64, 65, 129):
         call = pointwise(1 + inputs % 9, inputs, 1 + inputs % 4, seed=inputs)
         yield from pointwise_trials(f"inputs_{inputs}", call, noise(call, inputs), seed=inputs)
     for number, clamp in enumerate(CLAMPS):
@@ -222,12 +223,14 @@ def _extreme_pointwise() -> Iterator[Trial]:
             clamp=clamp,
         )
         yield from pointwise_trials(f"constant_channels_{clamp}", call, noise(call, 9))
-    values = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 256, 1)
+    values = np.repeat(np.arange(-128, 128), 4).astype(np.int8).reshape(1, 1, 256, 4)
+    first_alone = np.zeros((6, 1, 1, 4), np.int64)
+    first_alone[..., 0] = np.array([1, 3, 1, -1, 5, -7]).reshape(6, 1, 1)
     for clamp in CLAMPS:
         ties = weighted_call(
             "conv2d",
-            (1, 256, 1),
-            np.array([1, 3, 1, -1, 5, -7]).reshape(6, 1, 1, 1),
+            (1, 256, 4),
+            first_alone,
             window=window,
             bias=[0, 0, 1, 1, -1, 2],
             shifts=[-1, -1, -2, -2, -3, -4],
@@ -349,12 +352,80 @@ def _extreme_depthwise(kernel: int, stride: int) -> Call:
     )
 
 
+def any_depthwise(
+    shape: tuple[int, int, int],
+    window: Window,
+    *,
+    multiplier: int = 1,
+    clamp: str = "linear",
+    shift: int = -7,
+    seed: int = 0,
+) -> Call:
+    """A depthwise convolution of any window with random weights, -128 among them."""
+    random = np.random.default_rng(seed)
+    outputs = shape[2] * multiplier
+    return weighted_call(
+        "depthwise_conv2d",
+        shape,
+        random.integers(-128, 128, (1, window.height.kernel, window.width.kernel, outputs)),
+        window=window,
+        bias=random.integers(-3000, 3000, outputs),
+        shifts=[shift - int(s) for s in random.integers(0, 2, outputs)],
+        clamp=clamp,
+        input_zero_point=int(random.integers(-128, 128)),
+    )
+
+
+def nhwc_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
+    """All columns, and two column ranges that leave columns out; blocks of channels."""
+    width = call.output.shape[2]
+    random = np.random.default_rng(seed)
+    begin, middle, end = sorted(int(v) for v in random.integers(0, width + 1, 3))
+    yield whole_map(name, DSP_NHWC, call, x)
+    ranges = ((middle, end), (begin, middle))
+    yield whole_map(f"{name}_{ranges}", DSP_NHWC, call, x, ranges=ranges)
+    for number, block in enumerate(_blocks(DSP_NHWC, call), start=seed):
+        columns = ranges if number % 2 else None
+        yield whole_map(f"{name}_{block}", DSP_NHWC, call, x, ranges=columns, block=block)
+
+
+def crafted_nhwc() -> Iterator[Trial]:
+    """Every number of taps around the unrolled loop, channel tail, multiplier, clamp and shift."""
+    for taps in range(1, 20):
+        for channels in (4, 7):
+            window = Window(Axis(1), Axis(taps, 1, 1, taps // 2, taps - 1 - taps // 2))
+            call = any_depthwise((1, 3, channels), window, seed=taps)
+            yield from nhwc_trials(f"nhwc_taps_{taps}_{channels}", call, noise(call, taps))
+    for channels in range(1, 18):
+        axis = Axis(3, 1 + channels % 3, 1 + channels % 2, channels % 3, channels % 4)
+        call = any_depthwise((5, 9, channels), Window(axis, axis), seed=channels)
+        yield from nhwc_trials(f"nhwc_{channels}", call, noise(call, 3), seed=channels)
+    for clamp, multiplier in itertools.product(CLAMPS, (1, 2, 3, 4, 5, 8)):
+        window = Window(Axis(3, 2, 1, 1, 1), Axis(2, 1, 1, 0, 1))
+        shape = (4, 5, 5 if multiplier == 1 else 2)
+        call = any_depthwise(shape, window, multiplier=multiplier, clamp=clamp)
+        yield from nhwc_trials(f"nhwc_{clamp}_{multiplier}", call, noise(call, 4))
+    for kernel in (1, 3):
+        for shift in range(-31, 5):
+            call = _shifted_depthwise(shift, kernel, 1)
+            yield from nhwc_trials(f"nhwc_{kernel}_shift_{-shift}", call, noise(call, 2))
+        for clamp in CLAMPS:
+            call = _tied_depthwise(kernel, 1, clamp)
+            values = np.repeat(np.arange(-128, 128).astype(np.int8), 3)
+            x = values.reshape(call.activations[0].shape)
+            yield from nhwc_trials(f"nhwc_{kernel}_ties_{clamp}", call, x)
+    for value in (-128, 127):
+        call = _extreme_depthwise(3, 1)
+        x = np.full(call.activations[0].shape, value, np.int8)
+        yield from nhwc_trials(f"nhwc_extreme_{value}", call, x)
+
+
 def random_trials(count: int) -> Iterator[Trial]:
     """Random shapes, clamps and shifts of both operators."""
     random = np.random.default_rng(20)
     for number in range(count):
         clamp = str(random.choice(list(CLAMPS)))
-        pixels, inputs, outputs = (int(v) for v in random.integers(1, (24, 90, 20)))
+        pixels, inputs, outputs = (int(v) for v in random.integers((1, 4, 1), (24, 90, 20)))
         shift = -int(random.integers(5, 14))
         call = pointwise(pixels, inputs, outputs, clamp=clamp, shift=shift, seed=number)
         yield from pointwise_trials(f"random_{number}", call, noise(call, number), seed=number)
@@ -371,3 +442,4 @@ def random_trials(count: int) -> Iterator[Trial]:
             seed=number,
         )
         yield from depthwise_trials(f"random_dw_{number}", dw, noise(dw, number), seed=number)
+        yield from nhwc_trials(f"random_nhwc_{number}", dw, noise(dw, number), seed=number)

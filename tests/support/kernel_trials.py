@@ -69,6 +69,7 @@ def whole_map(
     block: Block | None = None,
 ) -> Trial:
     """All columns or those of ``ranges``, all channels or a block; NHWC unless said otherwise."""
+    assert kernel.refusal(call) is None, kernel.refusal(call)
     inputs = kernel.input_layouts(call)
     binding = Binding(inputs, flat=flat) if output is None else Binding(inputs, output, flat)
     _, height, width, channels = call.output.shape

@@ -60,7 +60,7 @@ def convert_planned(
     plan = Plan(model.graph, segments, input_mode, output_mode).verify()
     image = allocate(lower(plan, choices))
     options = EmitOptions(name, core, "0", model.macs_network, model.dead_channels)
-    reference = reference_files(model.graph, model.samples, model.float_outputs, None)
+    reference = reference_files(model.graph, model.samples, model.float_outputs, {})
     return Artifact(emit(image, options, reference))
 
 

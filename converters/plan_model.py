@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +19,10 @@ from edgekit.converters.schedule.patches import search_patches
 from edgekit.converters.schedule.plan import Plan
 from edgekit.converters.schedule.plan_file import PlanFile, plan_of
 from edgekit.converters.schedule.search import Candidate, search
-from edgekit.errors import BadInputError
+from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import QGraph
-from edgekit.program import Image, InputMode, OutputMode
+from edgekit.program import Image, InputMode, OutputMode, Program
 from edgekit.target import Target
 
 Schedule = Literal["auto", "layerwise", "patch", "stream"]
@@ -170,14 +171,24 @@ class _Planner:
         percent = self._budget.max_extra_macs or 0.0
         return int(sum(item.macs for item in self._facts.items) * percent / 100)
 
-    def _placed(self, candidate: Candidate) -> Planned:
-        image = allocate(lower(candidate.plan, self._choices))
-        return Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
+    def _placed(self, candidates: Iterable[Candidate]) -> Iterator[Planned]:
+        for program, candidate in self._programs(candidates):
+            image = allocate(program)
+            yield Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
+
+    def _programs(self, candidates: Iterable[Candidate]) -> Iterator[tuple[Program, Candidate]]:
+        """The candidates that can be lowered: a kernel may refuse a layer as narrow as a strip."""
+        for candidate in candidates:
+            try:
+                yield lower(candidate.plan, self._choices), candidate
+            except UnsupportedError:
+                if all(segment.parts == 1 for segment in candidate.plan.segments):
+                    raise
 
     def _least(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
         """The least RAM of all; the layerwise plan where no other one needs less."""
         best = base
-        programs = [(lower(c.plan, self._choices), c) for c in candidates[:PLACED]]
+        programs = list(itertools.islice(self._programs(candidates), PLACED))
         bounds = [lower_bound(program) for program, _ in programs]
         for number in sorted(range(len(programs)), key=lambda n: (bounds[n], n)):
             if bounds[number] >= best.image.arena_bytes:
@@ -207,8 +218,7 @@ class _Planner:
             fitting = [c for c in candidates if c.arena_bytes <= arena_bytes]
             near = [c for c in candidates if c.arena_bytes > arena_bytes][:1]
             ordered = sorted([*near, *fitting], key=lambda c: c.instructions)
-            for candidate in [*ordered[:PLACED], *candidates[:1]]:
-                yield self._placed(candidate)
+            yield from self._placed([*ordered[:PLACED], *candidates[:1]])
             if self._budget.max_extra_macs is not None:
                 return
 

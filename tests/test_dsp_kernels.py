@@ -47,6 +47,7 @@ from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
 from edgekit.ops._dsp_convolution import DSP_PACKED
+from edgekit.ops._dsp_convolution_parts import DSP_PARTS
 from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2, ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pairs import paired_layer
@@ -55,7 +56,7 @@ from edgekit.target import load_target
 from edgekit.window import Axis, Window
 
 OTHER_CORES = ("cortex-m7", "cortex-m33", "cortex-m55")
-KERNELS = (DSP_4X2, DSP_PACKED, *ROW_PLANAR, DSP_NHWC)
+KERNELS = (DSP_4X2, DSP_PACKED, DSP_PARTS, *ROW_PLANAR, DSP_NHWC)
 SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "pointwise": lambda: tuple(crafted_pointwise()),
     "depthwise": lambda: tuple(crafted_depthwise()),
@@ -191,6 +192,11 @@ REFUSALS: dict[str, tuple[Kernel, Callable[[], Call], str]] = {
         DSP_4X2,
         lambda: _constant_call("conv2d", (4, 4, 4), [127], (1, 1, 4), POINT, bias=2**31 - 1),
         "32 bits",
+    ),
+    "convolution_taps": (
+        DSP_PACKED,
+        lambda: _constant_call("conv2d", (4, 4, 57), [1], (3, 3, 57), SAME),
+        "more than 512 taps",
     ),
     "convolution_sums": (
         DSP_PACKED,

@@ -247,6 +247,19 @@ def test_names_from_the_file_stay_one_line(tmp_path: Path) -> None:
     assert all(line.isprintable() for line in caught.value.lines)
 
 
+@pytest.mark.parametrize("name", [b"Relu", b"relu_name"])
+def test_names_that_are_no_utf8_are_refused_or_shown(name: bytes, tmp_path: Path) -> None:
+    """An unknown operator is refused; the name of a node may be anything."""
+    model = chain(helper.make_node("Relu", ["x"], ["y"], name="relu_name"))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString().replace(name, b"\xff" * len(name)))
+    if name == b"Relu":
+        with pytest.raises(UnsupportedError, match="not supported"):
+            import_onnx(path)
+    else:
+        assert [node.op for node in import_onnx(path).graph.nodes] == ["requantize"]
+
+
 def test_nothing_is_written_where_a_file_is_refused(
     edgekit: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
@@ -23,6 +23,8 @@ LONGEST_SEGMENT = 96
 time grows with the number of layers instead of its square for longer ones."""
 BLOCKS = (4, 8, 16, 32)
 """Channels of a block that the search tries."""
+COLUMNS = (4, 8, 16, 32)
+"""Columns of a block that the search tries."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,7 @@ class PairOption:
     planned: PlannedPair
     kept_bytes: int
     tile_bytes: int
+    tile_row_bytes: int
     scratch_bytes: int
     cost: float
     macs: int
@@ -99,7 +102,7 @@ class PairOption:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """items and tensors of a model; ``rings`` by way of running pairs ("C", "F", "R")."""
+    """items and tensors of a model; ``rings`` by way of running pairs ("C", "F", "R", "D")."""
 
     graph: QGraph
     input_mode: InputMode
@@ -132,6 +135,7 @@ class _Gathering:
 
     def facts(self) -> Facts:
         items = self._items()
+        self._reads = [tuple(read.tensor for read in item.unit.reads) for item in items]
         tensors = self._tensors(items)
         pairs = self._pairs(items, tensors)
         return Facts(
@@ -139,7 +143,7 @@ class _Gathering:
             self._mode,
             tuple(items),
             tensors,
-            {way: self._rings(way, pairs) for way in ("C", "F", "R")},
+            {way: self._rings(way, pairs) for way in ("C", "F", "R", "D")},
             pairs,
             {i: tuple(read.tensor for read in item.unit.reads) for i, item in enumerate(items)},
         )
@@ -204,13 +208,25 @@ class _Gathering:
         }
 
     def _rings(self, way: str, pairs: Mapping[int, Sequence[PairOption]]) -> dict[str, Ring]:
-        """The rows that each tensor keeps when the whole model flows."""
-        planned = [
-            next(o.planned for o in options if o.planned.primitive == way)
-            for options in pairs.values()
-            if way != "C"
-        ]
-        segment = self._segment("C", planned)
+        """The rows that each tensor keeps when the whole model flows.
+
+        Where pairs share layers, those of tensors in front of a pair are taken from a plan with it.
+        """
+        first = {
+            index: next((o.planned for o in options if o.planned.primitive == way), None)
+            for index, options in pairs.items()
+        }
+        left = {index: planned for index, planned in first.items() if planned is not None}
+        rings = self._rings_with({})
+        while left:
+            chosen = _apart(left)
+            found = self._rings_with({index: left.pop(index) for index in chosen})
+            for index in chosen:
+                rings |= {read: found[read] for read in self._reads[index] if read in found}
+        return rings
+
+    def _rings_with(self, planned: Mapping[int, PlannedPair]) -> dict[str, Ring]:
+        segment = self._segment("C", tuple(planned.values()))
         order = demand_order(segment.units, segment.final_tensors())
         lives = row_lives(segment.units, order)
         never_computed = {unit.output: Ring(0, passing=True) for unit in segment.units}
@@ -226,15 +242,33 @@ class _Gathering:
         calls = {call.node.name: call for call in self._calls}
         found: dict[int, tuple[PairOption, ...]] = {}
         for index, (first, second) in enumerate(itertools.pairwise(items)):
-            if index - 1 in found or first.name not in calls:
+            if first.name not in calls:
                 continue
             producer, consumer = calls[first.name], calls[second.name]
             fact = tensors[first.unit.output]
             if fact.readers != (index + 1,) or fact.must_be_whole:
                 continue
+            options: list[PairOption] = []
             if can_pair(producer, consumer, first.step, second.step):
-                found[index] = tuple(self._options(producer, consumer, first, second))
+                options += self._options(producer, consumer, first, second)
+            if can_pair_columns(consumer, first.step, second.step):
+                options += self._column_options(producer, consumer, first, second)
+            if options:
+                found[index] = tuple(options)
         return found
+
+    def _column_options(
+        self, producer: Call, consumer: Call, first: Item, second: Item
+    ) -> Iterator[PairOption]:
+        """Blocks of columns whose tile takes less than the rows that it stands for."""
+        assert second.step.loop is not None
+        rows = self._storage.row_bytes(self._storage.root_of(producer.output.name))
+        for columns in COLUMNS:
+            if columns < second.step.loop.output_width:
+                planned = PlannedPair("D", first.name, second.name, columns)
+                option = self._option(planned, producer, consumer)
+                if option.tile_row_bytes < rows:
+                    yield option
 
     def _options(
         self, producer: Call, consumer: Call, first: Item, second: Item
@@ -268,7 +302,8 @@ class _Gathering:
         return PairOption(
             planned,
             pair.kept_bytes,
-            pair.tile_rows * pair.block_row_bytes,
+            pair.tile_bytes,
+            pair.tile_row_bytes,
             second.scratch_bytes,
             pair_cost(pair, producer, consumer, first, second),
             segment.pair_macs(pair),
@@ -282,13 +317,42 @@ def can_pair(producer: Call, consumer: Call, first: Step, second: Step) -> bool:
     """Whether two layers may share rows block by block."""
     if first.kernel is None or second.kernel is None or first.loop is None or second.loop is None:
         return False
-    axis = second.loop.rows
-    if not isinstance(axis, Axis) or axis.dilation != 1 or axis.upsampling != 1:
+    if not _can_share_rows(second):
         return False
-    if first.loop.output_channels != second.loop.output_channels or len(second.operands) != 1:
+    if first.loop.output_channels != second.loop.output_channels:
         return False
-    if second.kernel.channel_blocks(consumer) == 0 or axis.kernel > MAX_PAIR_ROWS:
+    if second.kernel.channel_blocks(consumer) == 0:
         return False
     if not operator_of(consumer.node).is_channelwise or operator_of(producer.node).is_channelwise:
         return False
     return first.kernel.channel_blocks(producer) > 0
+
+
+def can_pair_columns(consumer: Call, first: Step, second: Step) -> bool:
+    """Whether two layers may share rows a block of columns at a time."""
+    steps = (first, second)
+    if any(step.kernel is None or step.loop is None for step in steps):
+        return False
+    if any(step.kernel.accumulates for step in steps if step.kernel):
+        return False
+    if any(step.output.layout.kind != "nhwc" or step.fill is not None for step in steps):
+        return False
+    window = operator_of(consumer.node).window(consumer)
+    return window is not None and window.width.upsampling == 1 and _can_share_rows(second)
+
+
+def _can_share_rows(consumer: Step) -> bool:
+    """Whether the windows of a layer lie one below the other over a single map."""
+    axis = consumer.loop.rows if consumer.loop else None
+    if not isinstance(axis, Axis) or axis.dilation != 1 or axis.upsampling != 1:
+        return False
+    return len(consumer.operands) == 1 and axis.kernel <= MAX_PAIR_ROWS
+
+
+def _apart(pairs: Iterable[int]) -> list[int]:
+    """As many pairs as share no layer, from the first on."""
+    chosen: list[int] = []
+    for index in sorted(pairs):
+        if not chosen or index > chosen[-1] + 1:
+            chosen.append(index)
+    return chosen

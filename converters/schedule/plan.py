@@ -9,25 +9,31 @@ from typing import Literal
 from edgekit.ir import QGraph
 from edgekit.program import InputMode
 
-Primitive = Literal["L", "C", "F", "R", "E"]
+PairPrimitive = Literal["F", "R", "E", "D"]
+Primitive = Literal["L", "C"] | PairPrimitive
 """What runs a segment (or a pair inside one).
 
 L: one layer computes its whole output. C: the layers advance together, row by row, and between
 them only the rows live that are still needed. Pairs inside a C segment, which compute the map
 between a convolution and the channelwise layer behind it block of channels by block: F keeps the
 rows that the next window needs, R keeps none and computes them again, E runs over the whole map
-for one block before the next.
+for one block before the next. And pairs of any two layers, of which the second has windows: D
+computes both a block of columns at a time, and keeps the rows that the next window needs; a column
+that both have passed takes the place of one of the oldest row (runtime_c/ek_column_pair.h).
 """
 
 
 @dataclass(frozen=True)
 class PlannedPair:
-    """Two nodes of a segment, by name, that share rows block by block."""
+    """Two nodes of a segment, by name, that share rows block by block.
 
-    primitive: Literal["F", "R", "E"]
+    block: channels of a block, or for D columns of the consumer's rows.
+    """
+
+    primitive: PairPrimitive
     producer: str
     consumer: str
-    block_channels: int
+    block: int
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ def _segment_entry(program: Program, segment: Segment) -> SegmentEntry:
                 producer=pair.producer,
                 consumer=pair.consumer,
                 block_channels=pair.block_channels,
+                block_columns=pair.columns.columns if pair.columns else 0,
             )
             for pair in program.pairs
             if segment.first <= pair.consumer <= segment.last
@@ -164,6 +165,8 @@ def _segment_entry(program: Program, segment: Segment) -> SegmentEntry:
 def _pair_primitive(program: Program, pair: Pair) -> PairPrimitive:
     if pair.whole_map:
         return "E"
+    if pair.columns is not None:
+        return "D"
     loop = program.steps[pair.consumer].loop
     assert loop is not None and isinstance(loop.rows, Axis)
     # Windows that do not overlap need no kept rows, and compute nothing again.

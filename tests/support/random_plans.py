@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from unittest import mock
 
 from hypothesis import strategies as st
 
@@ -20,22 +21,25 @@ from edgekit.program import InputMode
 class PlanSpec:
     """sizes: nodes of each segment (0: one node layerwise); the rest is the last segment.
 
-    pairs: how each possible pair runs ("-": not as one), and in blocks of how many multiples of
-    what its kernel allows. whole: positions of layers that do not take their input row by row
-    though they could. Lists that are too short go on with their neutral element.
+    pairs: how each possible pair runs ("-": not as one; D where it cannot run as is asked for), and
+    in blocks of how many columns, or multiples of what its kernel allows. whole: positions of layers
+    that do not take their input row by row though they could. Lists that are too short go on with
+    their neutral element.
     """
 
     sizes: tuple[int, ...]
-    pairs: tuple[tuple[Literal["-", "F", "R", "E"], int], ...]
+    pairs: tuple[tuple[Literal["-", "F", "R", "E", "D"], int], ...]
     whole: tuple[int, ...]
 
 
 def plan_specs() -> st.SearchStrategy[PlanSpec]:
-    pair = st.tuples(st.sampled_from(["-", "F", "F", "F", "R", "R", "E", "E"]), st.integers(1, 4))
+    pair = st.tuples(
+        st.sampled_from(["-", "-", "F", "F", "F", "R", "R", "E", "E", "D", "D"]), st.integers(1, 4)
+    )
     return st.builds(
         PlanSpec,
         sizes=st.lists(st.sampled_from([0, 0, 1, 2, 3, 4, 5, 7]), max_size=8).map(tuple),
-        pairs=st.lists(pair, min_size=1, max_size=4).map(tuple),
+        pairs=st.lists(pair, min_size=1, max_size=8).map(tuple),
         whole=st.lists(st.integers(0, 9), max_size=1).map(tuple),
     )
 
@@ -43,7 +47,8 @@ def plan_specs() -> st.SearchStrategy[PlanSpec]:
 def build_plan(
     spec: PlanSpec, graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode
 ) -> Plan:
-    facts = gather_facts(graph, choices, input_mode)
+    with mock.patch("edgekit.converters.schedule.facts.COLUMNS", (1,)):
+        facts = gather_facts(graph, choices, input_mode)
     pairs = list(_pairs(spec, facts, choices))
     accumulating = [item.name for item in facts.items if item.accumulates]
     for position in spec.whole[: len(accumulating)]:
@@ -75,9 +80,15 @@ def _cut(
 def _pairs(spec: PlanSpec, facts: Facts, choices: Mapping[str, Choice]) -> Iterator[PlannedPair]:
     """Pairs that do not share a layer, in any segment."""
     calls = {call.node.name: call for call in facts.graph.calls()}
+    last = -2
     for index, (primitive, blocks) in zip(sorted(facts.pairs), spec.pairs, strict=False):
-        if primitive != "-":
-            planned = facts.pairs[index][0].planned
-            producer = choices[planned.producer]
-            multiple = producer.kernel.channel_blocks(calls[planned.producer])
-            yield PlannedPair(primitive, planned.producer, planned.consumer, blocks * multiple)
+        if primitive == "-" or index == last + 1:
+            continue
+        planned, last = facts.pairs[index][0].planned, index
+        names = planned.producer, planned.consumer
+        if primitive == "D" or primitive not in {o.planned.primitive for o in facts.pairs[index]}:
+            if facts.pairs[index][-1].planned.primitive == "D":
+                yield PlannedPair("D", *names, blocks)
+            continue
+        multiple = choices[names[0]].kernel.channel_blocks(calls[names[0]])
+        yield PlannedPair(primitive, *names, blocks * multiple)

@@ -11,12 +11,14 @@ from typing import Literal
 from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.lower import lower
+from edgekit.converters.schedule.again import Again, computed_again
 from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
 from edgekit.converters.schedule.search import Candidate, search
 from edgekit.input_modes import check_input_mode
 from edgekit.ir import QGraph
+from edgekit.ops import operator_of
 from edgekit.program import Image, InputMode
 from edgekit.target import Target
 
@@ -78,7 +80,30 @@ def plan_model(
     planner = _Planner(graph, choices, budget, progress)
     if budget.schedule == "layerwise":
         return planner.layerwise()
-    return planner.best()
+    best = planner.best()
+    for again in _with_layers_again(graph, budget):
+        if _is_good(best, budget):
+            break
+        other = _Planner(
+            again.graph, choose(again.graph, target, kernels=kernels), budget, progress, again.macs
+        ).best()
+        best = min(best, other, key=lambda planned: (planned.ram_bytes, planned.instructions))
+    return best
+
+
+def _with_layers_again(graph: QGraph, budget: Budget) -> Iterator[Again]:
+    """The models in which layers are computed twice that a budget allows."""
+    percent = budget.max_extra_macs
+    if percent is None and budget.max_ram_bytes is None:
+        return
+    macs = sum(operator_of(call.node).macs(call) for call in graph.calls())
+    most = None if percent is None else int(macs * percent / 100)
+    yield from computed_again(graph, held_input=budget.input_mode != "resident", max_macs=most)
+
+
+def _is_good(planned: Planned, budget: Budget) -> bool:
+    """Whether a plan need not be improved: it fits."""
+    return budget.max_ram_bytes is not None and planned.ram_bytes <= budget.max_ram_bytes
 
 
 def plan_front(
@@ -95,9 +120,14 @@ def plan_front(
 
 class _Planner:
     def __init__(
-        self, graph: QGraph, choices: Mapping[str, Choice], budget: Budget, progress: Progress
+        self,
+        graph: QGraph,
+        choices: Mapping[str, Choice],
+        budget: Budget,
+        progress: Progress,
+        macs_again: int = 0,
     ) -> None:
-        self._graph, self._choices = graph, choices
+        self._graph, self._choices, self._macs_again = graph, choices, macs_again
         self._budget, self._progress = budget, progress
         self._facts = gather_facts(graph, choices, budget.input_mode)
 
@@ -121,7 +151,8 @@ class _Planner:
         percent = self._budget.max_extra_macs
         extra: int | None = 0
         if percent is not None:
-            extra = int(sum(item.macs for item in self._facts.items) * percent / 100)
+            macs = sum(item.macs for item in self._facts.items) - self._macs_again
+            extra = int(macs * percent / 100) - self._macs_again
         elif recompute:
             extra = None
         return search(self._facts, Goal(by_macs, extra), progress=self._progress)

@@ -55,6 +55,8 @@ class EmitOptions:
     version: str
     macs_network: int
     dead_channels: tuple[DeadChannels, ...] = ()
+    macs_legalized: int | None = None
+    """Where the schedule computes layers of the model twice: without the second ones."""
 
 
 def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> Sources:
@@ -116,7 +118,9 @@ def _manifest(
     input_bytes = sum(t.tensor.bytes for t in interface.inputs)
     output_bytes = sum(t.tensor.bytes for t in interface.outputs)
     held_bytes = output_bytes + (input_bytes if interface.input_mode == "resident" else 0)
-    macs = sum(operator_of(call.node).macs(call) for call in image.program.graph.calls())
+    macs = options.macs_legalized
+    if macs is None:
+        macs = sum(operator_of(call.node).macs(call) for call in image.program.graph.calls())
     return Manifest(
         edgekit_version=options.version,
         name=options.name,

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Skips of which the layers in front are computed a second time, instead of rows that wait.
+
+The skip of a U-Net waits until the levels below have passed: its rows are most of the memory. Where
+some more multiply-accumulates are allowed, what is in front of it may be computed again for its
+late reader, from a map in front of it whose rows take less.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from edgekit.ir import Node, QGraph
+from edgekit.ops import operator_of
+
+LONG_SKIP = 8
+"""Layers between the readers of a tensor from which on it is worth a try."""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A tensor, the last node that reads it, and the nodes that compute it from ``source``."""
+
+    tensor: str
+    reader: str
+    source: str
+    nodes: tuple[Node, ...]
+    macs: int
+    saved_bytes: int
+
+
+@dataclass(frozen=True)
+class Again:
+    """A model in which some layers occur twice, and the multiply-accumulates of the second ones."""
+
+    graph: QGraph
+    macs: int
+
+
+def computed_again(graph: QGraph, *, held_input: bool, max_macs: int | None) -> Iterator[Again]:
+    """The model with one, two, ... of its long skips computed again, the most worthwhile first.
+
+    held_input: rows of the input wait in the arena; max_macs: of the second layers, in all.
+    """
+    skips = sorted(_skips(graph, held_input), key=lambda s: (s.macs / s.saved_bytes, s.tensor))
+    macs, found = 0, graph
+    for number, skip in enumerate(skips):
+        if max_macs is None or macs + skip.macs <= max_macs:
+            macs += skip.macs
+            found = _with_second(found, skip, number)
+            yield Again(found.verify(), macs)
+
+
+def _skips(graph: QGraph, held_input: bool) -> Iterator[Skip]:
+    position = {node.name: number for number, node in enumerate(graph.nodes)}
+    returned = {port.tensor for port in graph.outputs}
+    for name, readers in graph.consumers().items():
+        if len(readers) < 2 or name in returned:
+            continue
+        before, last = (position[node.name] for node in readers[-2:])
+        skip = _skip(graph, name, readers[-1], held_input) if last - before >= LONG_SKIP else None
+        if skip is not None:
+            yield skip
+
+
+def _skip(graph: QGraph, name: str, reader: Node, held_input: bool) -> Skip | None:
+    """The cheapest way back to the map in front of a tensor that takes the least bytes."""
+    producer = graph.producer()
+    inputs = {port.tensor for port in graph.inputs}
+    nodes: list[Node] = []
+    best: Skip | None = None
+    source, macs = name, 0
+    while source in producer:
+        node = producer[source]
+        call = graph.call(node)
+        if len(call.activations) != 1 or len(node.outputs) != 1:
+            break
+        nodes.insert(0, node)
+        macs += operator_of(node).macs(call)
+        source = call.activations[0].name
+        held = graph.tensors[source].bytes if held_input or source not in inputs else 0
+        saved = graph.tensors[name].bytes - held
+        if saved > (best.saved_bytes if best else 0):
+            best = Skip(name, reader.name, source, tuple(nodes), macs, saved)
+    return best
+
+
+def _with_second(graph: QGraph, skip: Skip, number: int) -> QGraph:
+    """The model with the nodes of a skip once more, in front of its last reader."""
+    renamed: dict[str, str] = {}
+    tensors = dict(graph.tensors)
+    second: list[Node] = []
+    for node in skip.nodes:
+        (output,) = node.outputs
+        renamed[output] = _free(output, number, tensors)
+        tensors[renamed[output]] = dataclasses.replace(tensors[output], name=renamed[output])
+        names = {other.name for other in (*graph.nodes, *second)}
+        second.append(
+            dataclasses.replace(
+                node,
+                name=_free(node.name, number, names),
+                inputs=_with_names(node.inputs, renamed),
+                outputs=(renamed[output],),
+            )
+        )
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.name == skip.reader:
+            nodes += second
+            last = {skip.tensor: renamed[skip.tensor]}
+            node = dataclasses.replace(node, inputs=_with_names(node.inputs, last))
+        nodes.append(node)
+    return graph.with_nodes(nodes, tensors.values())
+
+
+def _with_names(names: Sequence[str], renamed: dict[str, str]) -> tuple[str, ...]:
+    return tuple(renamed.get(name, name) for name in names)
+
+
+def _free(name: str, number: int, taken: Collection[str]) -> str:
+    """A name that is not taken."""
+    text = f"{name}/again_{number}"
+    while text in taken:
+        text += "'"
+    return text

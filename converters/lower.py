@@ -74,7 +74,11 @@ class _Lowering:
         self._streamed = plan.input_mode in ("stream", "pull")
         arena_input = self._streamed or plan.input_mode == "overwrite"
         self._storage = Storage(
-            plan.graph, choices, arena_input=arena_input, arena_output=arena_output
+            plan.graph,
+            choices,
+            arena_input=arena_input,
+            arena_output=arena_output,
+            pulled=plan.pulled,
         )
         self._calls = {call.node.name: call for call in plan.graph.calls()}
         self._steps: list[Step] = []
@@ -150,6 +154,8 @@ class _Lowering:
         for name in planned.nodes:
             if name in self._choices:
                 segment.add(self._calls[name])
+            elif self._calls[name].output.name in self._plan.pulled:
+                segment.add_input(self._calls[name].output.name, name)
         self._append(segment, planned.primitive)
 
     def add_copies(self) -> None:

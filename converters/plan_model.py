@@ -77,16 +77,15 @@ def plan_model(
     """
     check_input_mode(graph, budget.input_mode)
     choices = choose(graph, target, kernels=kernels)
-    planner = _Planner(graph, choices, budget, progress)
+    planner = _Planner(Again(graph), choices, budget, progress)
     if budget.schedule == "layerwise":
         return planner.layerwise()
     best = planner.best()
     for again in _with_layers_again(graph, budget):
         if _is_good(best, budget):
             break
-        other = _Planner(
-            again.graph, choose(again.graph, target, kernels=kernels), budget, progress, again.macs
-        ).best()
+        other_choices = choose(again.graph, target, kernels=kernels)
+        other = _Planner(again, other_choices, budget, progress).best()
         best = min(best, other, key=lambda planned: (planned.ram_bytes, planned.instructions))
     return best
 
@@ -98,7 +97,7 @@ def _with_layers_again(graph: QGraph, budget: Budget) -> Iterator[Again]:
         return
     macs = sum(operator_of(call.node).macs(call) for call in graph.calls())
     most = None if percent is None else int(macs * percent / 100)
-    yield from computed_again(graph, held_input=budget.input_mode != "resident", max_macs=most)
+    yield from computed_again(graph, budget.input_mode, max_macs=most)
 
 
 def _is_good(planned: Planned, budget: Budget) -> bool:
@@ -121,18 +120,17 @@ def plan_front(
 class _Planner:
     def __init__(
         self,
-        graph: QGraph,
+        again: Again,
         choices: Mapping[str, Choice],
         budget: Budget,
         progress: Progress,
-        macs_again: int = 0,
     ) -> None:
-        self._graph, self._choices, self._macs_again = graph, choices, macs_again
+        self._again, self._choices = again, choices
         self._budget, self._progress = budget, progress
-        self._facts = gather_facts(graph, choices, budget.input_mode)
+        self._facts = gather_facts(again.graph, choices, budget.input_mode, pulled=again.pulled)
 
     def layerwise(self) -> Planned:
-        plan = layerwise(self._graph, input_mode=self._budget.input_mode)
+        plan = layerwise(self._again.graph, input_mode=self._budget.input_mode)
         image = allocate(lower(plan, self._choices))
         cost = sum(item.whole_cost for item in self._facts.items)
         return Planned(image, ram_bytes_of(image), cost)
@@ -151,8 +149,8 @@ class _Planner:
         percent = self._budget.max_extra_macs
         extra: int | None = 0
         if percent is not None:
-            macs = sum(item.macs for item in self._facts.items) - self._macs_again
-            extra = int(macs * percent / 100) - self._macs_again
+            macs = sum(item.macs for item in self._facts.items) - self._again.macs
+            extra = int(macs * percent / 100) - self._again.macs
         elif recompute:
             extra = None
         return search(self._facts, Goal(by_macs, extra), progress=self._progress)

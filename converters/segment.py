@@ -47,14 +47,13 @@ class SegmentBuilder:
         self._pair_of = {pair.producer: pair for pair in planned.pairs}
         self._producers = {pair.consumer: pair.producer for pair in planned.pairs}
 
-    def add_input(self, tensor: str) -> None:
-        """The step that takes the rows of a streamed input."""
+    def add_input(self, tensor: str, layer: str = INPUT_STEP) -> None:
+        """The step that takes the rows of a streamed input, or reads them once more."""
         row_bytes = self._storage.row_bytes(tensor)
-        operand = Operand(tensor, "model_input", bytes=row_bytes)
+        port = self._storage.graph.inputs[0].tensor
+        operand = Operand(port, "model_input", bytes=row_bytes)
         output = self._storage.operand(tensor)
-        step = Step(
-            INPUT_STEP, INPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (operand,), output
-        )
+        step = Step(layer, INPUT_STEP, port, 0, None, None, Binding((NHWC,)), (operand,), output)
         self._append(step, input_unit(self._storage, self._index(), tensor))
 
     def add_copy(self, tensor: str, index: int) -> None:

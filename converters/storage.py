@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from edgekit.converters.choose import Choice
 from edgekit.ir import DTYPE_BYTES, Node, QGraph
@@ -17,7 +17,8 @@ class Storage:
     """The memory behind every tensor; tensors that are views share the storage of their root.
 
     ``arena_input``: the model's inputs lie in the arena instead of the caller's memory;
-    ``arena_output``: its outputs do until they are copied.
+    ``arena_output``: its outputs do until they are copied; ``pulled``: views of the input into which
+    its rows are read once more.
     """
 
     def __init__(
@@ -27,11 +28,12 @@ class Storage:
         *,
         arena_input: bool = False,
         arena_output: bool = False,
+        pulled: Collection[str] = (),
     ) -> None:
         self.graph = graph
         self._root: dict[str, str] = {}
         for node in graph.nodes:
-            if operator_of(node).is_view:
+            if operator_of(node).is_view and node.outputs[0] not in pulled:
                 self._root[node.outputs[0]] = self.root_of(node.inputs[0])
         self._input_ports: dict[str, int] = {}
         if not arena_input:

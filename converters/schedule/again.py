@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from edgekit.ir import Node, QGraph
 from edgekit.ops import operator_of
+from edgekit.ops.reshape import Reshape, ReshapeArithmetic
+from edgekit.program import InputMode
 
 LONG_SKIP = 8
 """Layers between the readers of a tensor from which on it is worth a try."""
@@ -33,24 +35,34 @@ class Skip:
 
 @dataclass(frozen=True)
 class Again:
-    """A model in which some layers occur twice, and the multiply-accumulates of the second ones."""
+    """A model in which some layers occur twice, and the multiply-accumulates of the second ones.
+
+    pulled: tensors into which the rows of the input are read once more.
+    """
 
     graph: QGraph
-    macs: int
+    macs: int = 0
+    pulled: tuple[str, ...] = ()
 
 
-def computed_again(graph: QGraph, *, held_input: bool, max_macs: int | None) -> Iterator[Again]:
+def computed_again(
+    graph: QGraph, input_mode: InputMode, *, max_macs: int | None
+) -> Iterator[Again]:
     """The model with one, two, ... of its long skips computed again, the most worthwhile first.
 
-    held_input: rows of the input wait in the arena; max_macs: of the second layers, in all.
+    max_macs: of the second layers, in all. Rows of a pulled input are read again as well.
     """
+    held_input = input_mode in ("stream", "overwrite")
     skips = sorted(_skips(graph, held_input), key=lambda s: (s.macs / s.saved_bytes, s.tensor))
-    macs, found = 0, graph
+    found, inputs = Again(graph), {port.tensor for port in graph.inputs}
     for number, skip in enumerate(skips):
-        if max_macs is None or macs + skip.macs <= max_macs:
-            macs += skip.macs
-            found = _with_second(found, skip, number)
-            yield Again(found.verify(), macs)
+        if max_macs is not None and found.macs + skip.macs > max_macs:
+            continue
+        pulled = input_mode == "pull" and skip.source in inputs
+        second, source = _with_second(found.graph, skip, number, pulled=pulled)
+        more = (source,) if pulled else ()
+        found = Again(second.verify(), found.macs + skip.macs, (*found.pulled, *more))
+        yield found
 
 
 def _skips(graph: QGraph, held_input: bool) -> Iterator[Skip]:
@@ -87,13 +99,17 @@ def _skip(graph: QGraph, name: str, reader: Node, held_input: bool) -> Skip | No
     return best
 
 
-def _with_second(graph: QGraph, skip: Skip, number: int) -> QGraph:
-    """The model with the nodes of a skip once more, in front of its last reader."""
+def _with_second(graph: QGraph, skip: Skip, number: int, *, pulled: bool) -> tuple[QGraph, str]:
+    """The model with the nodes of a skip once more in front of its last reader, and their source.
+
+    pulled: their source is the input under another name.
+    """
     renamed: dict[str, str] = {}
     tensors = dict(graph.tensors)
     second: list[Node] = []
-    for node in skip.nodes:
+    for node in (*([_renaming(graph, skip.source)] if pulled else []), *skip.nodes):
         (output,) = node.outputs
+        inputs = _with_names(node.inputs, renamed)
         renamed[output] = _free(output, number, tensors)
         tensors[renamed[output]] = dataclasses.replace(tensors[output], name=renamed[output])
         names = {other.name for other in (*graph.nodes, *second)}
@@ -101,7 +117,7 @@ def _with_second(graph: QGraph, skip: Skip, number: int) -> QGraph:
             dataclasses.replace(
                 node,
                 name=_free(node.name, number, names),
-                inputs=_with_names(node.inputs, renamed),
+                inputs=inputs,
                 outputs=(renamed[output],),
             )
         )
@@ -112,7 +128,13 @@ def _with_second(graph: QGraph, skip: Skip, number: int) -> QGraph:
             last = {skip.tensor: renamed[skip.tensor]}
             node = dataclasses.replace(node, inputs=_with_names(node.inputs, last))
         nodes.append(node)
-    return graph.with_nodes(nodes, tensors.values())
+    return graph.with_nodes(nodes, tensors.values()), renamed.get(skip.source, skip.source)
+
+
+def _renaming(graph: QGraph, name: str) -> Node:
+    """A node whose output is a tensor as it is."""
+    shape = graph.tensors[name].shape
+    return Node(name, "reshape", (name,), (name,), Reshape(shape), ReshapeArithmetic(), name)
 
 
 def _with_names(names: Sequence[str], renamed: dict[str, str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from edgekit.converters.segment import SegmentBuilder
 from edgekit.converters.storage import Storage
 from edgekit.ir import Call, QGraph
 from edgekit.ops import operator_of
-from edgekit.program import MAX_PAIR_ROWS, InputMode, Step
+from edgekit.program import INPUT_STEP, MAX_PAIR_ROWS, InputMode, Step
 from edgekit.window import Axis
 
 LONGEST_SEGMENT = 96
@@ -76,6 +76,11 @@ class Item:
     macs: int
     accumulates: bool
 
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a node of the graph: all but the first arrival of the input are."""
+        return self.step.kernel is not None or self.name != INPUT_STEP
+
 
 @dataclass(frozen=True)
 class PairOption:
@@ -111,19 +116,33 @@ class Facts:
     rings: Mapping[str, Mapping[str, Ring]]
     pairs: Mapping[int, tuple[PairOption, ...]]
     reads: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    pulled: tuple[str, ...] = ()
 
 
-def gather_facts(graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode) -> Facts:
-    """Everything that does not depend on where the model is cut."""
-    return _Gathering(graph, choices, input_mode).facts()
+def gather_facts(
+    graph: QGraph,
+    choices: Mapping[str, Choice],
+    input_mode: InputMode,
+    *,
+    pulled: tuple[str, ...] = (),
+) -> Facts:
+    """Everything that does not depend on where the model is cut; ``pulled`` as in a Plan."""
+    return _Gathering(graph, choices, input_mode, pulled).facts()
 
 
 class _Gathering:
-    def __init__(self, graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode) -> None:
+    def __init__(
+        self,
+        graph: QGraph,
+        choices: Mapping[str, Choice],
+        input_mode: InputMode,
+        pulled: tuple[str, ...],
+    ) -> None:
+        self._pulled = pulled
         self._graph, self._choices, self._mode = graph, choices, input_mode
         self._streamed = input_mode in ("stream", "pull")
         self._storage = Storage(
-            graph, choices, arena_input=self._streamed or input_mode == "overwrite"
+            graph, choices, arena_input=self._streamed or input_mode == "overwrite", pulled=pulled
         )
         self._calls = [call for call in graph.calls() if call.node.name in choices]
         self._accumulating = tuple(
@@ -145,7 +164,8 @@ class _Gathering:
             tensors,
             {way: self._rings(way, pairs) for way in ("C", "F", "R", "D")},
             pairs,
-            {i: tuple(read.tensor for read in item.unit.reads) for i, item in enumerate(items)},
+            dict(enumerate(self._reads)),
+            self._pulled,
         )
 
     def _segment(self, primitive: str, pairs: Sequence[PlannedPair] = ()) -> SegmentBuilder:
@@ -156,8 +176,11 @@ class _Gathering:
         segment = SegmentBuilder(self._storage, self._choices, planned, 0, pack=False)
         if self._streamed:
             segment.add_input(self._graph.inputs[0].tensor)
-        for call in self._calls:
-            segment.add(call)
+        for call in self._graph.calls():
+            if call.node.name in self._choices:
+                segment.add(call)
+            elif call.output.name in self._pulled:
+                segment.add_input(call.output.name, call.node.name)
         return segment
 
     def _items(self) -> list[Item]:
@@ -242,7 +265,7 @@ class _Gathering:
         calls = {call.node.name: call for call in self._calls}
         found: dict[int, tuple[PairOption, ...]] = {}
         for index, (first, second) in enumerate(itertools.pairwise(items)):
-            if first.name not in calls:
+            if not {first.name, second.name} <= set(calls):
                 continue
             producer, consumer = calls[first.name], calls[second.name]
             fact = tensors[first.unit.output]

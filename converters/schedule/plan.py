@@ -48,11 +48,15 @@ class PlannedSegment:
 
 @dataclass(frozen=True)
 class Plan:
-    """The segments of a model in execution order, and how its input comes."""
+    """The segments of a model in execution order, and how its input comes.
+
+    pulled: views of the input into which its rows are read once more.
+    """
 
     graph: QGraph
     segments: tuple[PlannedSegment, ...]
     input_mode: InputMode = "resident"
+    pulled: tuple[str, ...] = ()
 
     def verify(self) -> Plan:
         """Check that the segments hold every node once, in order, and pairs lie inside them."""

@@ -140,7 +140,9 @@ class _Emitter:
         self._runs.append((run, f"step_{index}"))
 
     def _add_pull(self, index: int) -> None:
-        self.structs.append(window_reader(self._interface))
+        reader = window_reader(self._interface)
+        if reader not in self.structs:
+            self.structs.append(reader)
         members = {
             "read": "read_window",
             "source": f"operands_{index}",

@@ -21,7 +21,7 @@ help: ## list the targets and variables
 	@echo 'TORCH_INDEX=URL      the index for torch, where pip would fetch a CUDA build:'
 	@echo '                     https://download.pytorch.org/whl/cpu'
 	@echo 'PYTEST_JOBS=2        test processes'
-	@echo 'FUZZ_COUNT=10000     mutated .tflite files (one .pt2 for every hundred)'
+	@echo 'FUZZ_COUNT=10000     mutated .tflite and .onnx files (one .pt2 for every hundred)'
 	@echo 'FUZZ_SEED=0          which ones'
 	@echo 'FUZZ_SECONDS=0       stop each kind after; 0: no limit'
 
@@ -52,6 +52,8 @@ figures: setup ## measure the key figures again and write benchmarks/key_figures
 
 fuzz: setup ## convert mutated model files; what fails is kept in .cache/fuzz
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) \
+	    --count $(FUZZ_COUNT) --seconds $(FUZZ_SECONDS)
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind onnx \
 	    --count $(FUZZ_COUNT) --seconds $(FUZZ_SECONDS)
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind pt2 \
 	    --count $$(($(FUZZ_COUNT) / 100)) --seconds $(FUZZ_SECONDS)

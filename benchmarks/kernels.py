@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.artifact import write_project
+from edgekit.converters.choose import choose
 from edgekit.converters.plan_model import Budget
 from edgekit.interpret import interpret
 from edgekit.ir import Call, Node, Port, QGraph, Quantization, Shape, Tensor, constant
@@ -37,6 +38,8 @@ from edgekit.window import Axis, Window
 CORES = ("cortex-m4", "cortex-m7", "cortex-m55")
 INPUT_ZERO_POINT, OUTPUT_ZERO_POINT = -128, -128
 PRODUCER_CHANNELS = 4
+WIDTH = 15
+"""Of a column of the table."""
 TYPICAL_WEIGHT = TYPICAL_INPUT = 74.0
 SPREAD = 40.0
 """Standard deviation of the outputs before the clamp, for which the shifts are chosen."""
@@ -243,11 +246,15 @@ def model_of(layers: Sequence[Layer]) -> QGraph:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One layer on one core; ``units`` are MACs, or elements where there are none."""
+    """One layer on one core; ``units`` are MACs, or elements where there are none.
+
+    estimated: the instructions that the kernel's cost model predicts.
+    """
 
     kernel: str
     units: int
     instructions: int
+    estimated: float
     cycles_model: int | None
     is_exact: bool
 
@@ -257,13 +264,15 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
     graph = model_of(layers)
     zeros = tuple(np.zeros(graph.tensors[port.tensor].shape, np.int8) for port in graph.inputs)
     options = ConvertOptions(target, "layers", budget=Budget("layerwise"))
-    sources = convert_model(IntegerModel(graph, (zeros,), None, None, 0), options)
+    sources = convert_model(IntegerModel(graph, (zeros,), None, {}, 0), options)
     with tempfile.TemporaryDirectory(prefix="edgekit-kernels-") as folder:
         directory = Path(folder) / "layers"
         write_project(sources, directory)
         profile, outputs = profile_run(directory, target)
     expected = interpret(graph, seeded_sample(sources.manifest), outputs_only=True)
     counted = {layer.name: layer for layer in profile.layers}
+    nodes = {node.name: node for node in graph.nodes}
+    choices = choose(graph, target)
     measurements = []
     for number, (port, output) in enumerate(zip(graph.outputs, outputs, strict=True)):
         layer = counted[node_name(number)]
@@ -272,6 +281,7 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
                 layer.kernel,
                 layer.macs or output.size,
                 layer.instructions,
+                choices[layer.name].kernel.instructions(graph.call(nodes[layer.name])),
                 layer.cycles_model,
                 np.array_equal(output, expected[port.tensor]),
             )
@@ -280,19 +290,25 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
 
 
 def core_table(core: str, layers: Sequence[Layer], measurements: Sequence[Measurement]) -> str:
-    """One line per layer: CMSIS-NN, goal, measured; modelled cycles where the core has a model."""
+    """One line per layer: CMSIS-NN, goal, measured, and how far the kernel's estimate is off.
+
+    Modelled cycles too, where the core has a model.
+    """
     has_cycles = any(m.cycles_model is not None for m in measurements)
-    heads = ["CMSIS-NN", "goal", "measured", *["cycles (model)"] * has_cycles]
-    lines = [f"{core:34}{''.join(f'{head:>15}' for head in heads)}   kernel"]
+    heads = ["CMSIS-NN", "goal", "measured", "estimate", *["cycles (model)"] * has_cycles]
+    lines = [f"{core:34}{''.join(f'{head:>{WIDTH}}' for head in heads)}   kernel"]
     for layer, m in zip(layers, measurements, strict=True):
         figures = layer.figures.get(core, Figures())
         per_unit = m.instructions / m.units
         cells = [_number(figures.cmsis_nn), _number(figures.goal), _number(per_unit)]
+        cells.append(f"{m.estimated / m.instructions * 100 - 100:+.0f}%")
         if has_cycles:
             cells.append(_number(None if m.cycles_model is None else m.cycles_model / m.units))
         over = figures.goal is not None and per_unit > figures.goal
         remarks = [m.kernel, *["OVER ITS GOAL"] * over, *["WRONG RESULT"] * (not m.is_exact)]
-        lines.append(f"{layer.name:34}{''.join(f'{c:>15}' for c in cells)}   {', '.join(remarks)}")
+        lines.append(
+            f"{layer.name:34}{''.join(f'{c:>{WIDTH}}' for c in cells)}   {', '.join(remarks)}"
+        )
     return "\n".join(lines)
 
 

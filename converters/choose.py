@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from edgekit.errors import UnsupportedError
 from edgekit.ir import Call, QGraph, Tensor
@@ -85,28 +86,82 @@ def _reads_nhwc_only(call: Call, kernel: Kernel) -> bool:
     return all(layout == NHWC for layout in kernel.input_layouts(call))
 
 
-def _choose_layouts(graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> dict[str, Choice]:
-    """The cheapest kernel whose input layout its producers can write, for every node."""
-    consumers, producers = graph.consumers(), graph.producer()
-    ports = {port.tensor for port in (*graph.inputs, *graph.outputs)}
-    kernels: dict[str, Kernel] = {}
-    layouts: dict[str, Layout] = {}
+LayoutKind = Literal["nhwc", "row_planar"]
 
-    def can_be_planar(tensor: Tensor) -> bool:
-        producer = producers.get(tensor.name)
-        if producer is None or producer.name not in kernels or tensor.name in ports:
-            return False
-        return len(consumers[tensor.name]) == 1 and "row_planar" in kernels[producer.name].writes
 
-    for call in graph.calls():
-        for kernel in candidates.get(call.node.name, ()):
-            if kernel.accumulates:
+@dataclass(frozen=True)
+class _Cheapest:
+    """The kernel that makes a layer cheapest in one layout of its output.
+
+    instructions: its own, and what its producers take more to write the layouts that it reads.
+    """
+
+    instructions: float
+    kernel: Kernel
+
+
+class _Layouts:
+    """Choices whose instructions are the least in sum.
+
+    Only a tensor that one layer reads may be row-planar, so what a layout costs its producer is
+    paid for by one consumer alone, and walking the layers in their order finds the least sum.
+    """
+
+    def __init__(self, graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> None:
+        self._candidates = candidates
+        self._consumers, self._producers = graph.consumers(), graph.producer()
+        self._ports = {port.tensor for port in (*graph.inputs, *graph.outputs)}
+        self._cheapest: dict[str, dict[LayoutKind, _Cheapest]] = {}
+        self._calls = [call for call in graph.calls() if call.node.name in candidates]
+        for call in self._calls:
+            self._cheapest[call.node.name] = self._cheapest_of(call)
+
+    def chosen(self) -> tuple[dict[str, Kernel], dict[str, Layout]]:
+        """The kernel of every layer, and the layouts of the tensors that kernels read."""
+        kernels: dict[str, Kernel] = {}
+        layouts: dict[str, Layout] = {}
+        for call in reversed(self._calls):
+            kind = layouts.get(call.output.name, NHWC).kind
+            kernel = self._cheapest[call.node.name][kind].kernel
+            kernels[call.node.name] = kernel
+            wanted = zip(call.activations, kernel.input_layouts(call), strict=True)
+            layouts.update((tensor.name, layout) for tensor, layout in wanted if layout != NHWC)
+        return kernels, layouts
+
+    def _cheapest_of(self, call: Call) -> dict[LayoutKind, _Cheapest]:
+        found: dict[LayoutKind, _Cheapest] = {}
+        for kernel in self._candidates[call.node.name]:
+            extra = self._extra_of_producers(call, kernel)
+            if kernel.accumulates or extra is None:
                 continue
-            wanted = dict(zip(call.activations, kernel.input_layouts(call), strict=True))
-            if all(layout == NHWC or can_be_planar(t) for t, layout in wanted.items()):
-                kernels[call.node.name] = kernel
-                layouts.update((tensor.name, layout) for tensor, layout in wanted.items())
-                break
+            total = kernel.instructions(call) + extra
+            for kind in kernel.writes:
+                if kind not in found or total < found[kind].instructions:
+                    found[kind] = _Cheapest(total, kernel)
+        return found
+
+    def _extra_of_producers(self, call: Call, kernel: Kernel) -> float | None:
+        """What producers take more for the layouts that a kernel reads; None: one cannot write it."""
+        extra = 0.0
+        for tensor, layout in zip(call.activations, kernel.input_layouts(call), strict=True):
+            if layout != NHWC:
+                ways = self._ways_to_write(tensor)
+                if layout.kind not in ways:
+                    return None
+                extra += ways[layout.kind].instructions - ways["nhwc"].instructions
+        return extra
+
+    def _ways_to_write(self, tensor: Tensor) -> Mapping[LayoutKind, _Cheapest]:
+        producer = self._producers.get(tensor.name)
+        alone = len(self._consumers[tensor.name]) == 1 and tensor.name not in self._ports
+        if producer is None or not alone:
+            return {}
+        return self._cheapest.get(producer.name, {})
+
+
+def _choose_layouts(graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> dict[str, Choice]:
+    """The kernels and layouts that take the least instructions in sum."""
+    kernels, layouts = _Layouts(graph, candidates).chosen()
     return {
         call.node.name: Choice(
             kernels[call.node.name],

@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the importer of a MODEL argument: .tflite, .pt2, or file.py:function."""
+"""Find the importer of a MODEL argument: .tflite, .onnx, .pt2, or file.py:function."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from edgekit.converters.user_code import split_function_spec
 from edgekit.errors import BadInputError, UnsupportedError
-from edgekit.ir import Graph
+from edgekit.ir import Graph, QGraph
 from edgekit.limits import check_file
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A model as it was imported; ``source_tflite`` is the file of an integer .tflite."""
+    """A model as it was imported.
+
+    ``sources`` has the file of an integer model, and what its judge needs beside it, under the
+    names that they get in reference/; ``warnings`` is what the user should know.
+    """
 
     graph: Graph
-    source_tflite: bytes | None = None
+    sources: Mapping[str, bytes] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def load_model(spec: str) -> Imported:
@@ -33,17 +41,34 @@ def load_model(spec: str) -> Imported:
         return Imported(import_torch_function(*function))
     path = Path(spec)
     if not path.is_file():
-        raise BadInputError(f"{spec}: no such file; give a .tflite, a .pt2 or file.py:function")
+        raise BadInputError(
+            f"{spec}: no such file; give a .tflite, an .onnx, a .pt2 or file.py:function"
+        )
     check_file(path)
     if path.suffix == ".tflite":
         from edgekit.converters.from_tflite import import_tflite
 
-        return Imported(import_tflite(path), path.read_bytes())
+        graph = import_tflite(path)
+        quantized = isinstance(graph, QGraph)
+        return Imported(graph, {"source.tflite": path.read_bytes()} if quantized else {})
+    if path.suffix == ".onnx":
+        return _load_onnx(path)
     if path.suffix == ".pt2":
         from edgekit.converters.from_torch import import_pt2
 
         return Imported(import_pt2(path))
     raise UnsupportedError(
-        f"{spec}: a '{path.suffix}' file is not supported; give an int8 .tflite, a .pt2 that "
-        "torch.export.save wrote, or file.py:function"
+        f"{spec}: a '{path.suffix}' file is not supported; give a .tflite, an .onnx, a "
+        ".pt2 that torch.export.save wrote, or file.py:function"
     )
+
+
+def _load_onnx(path: Path) -> Imported:
+    from edgekit.converters.from_onnx import import_onnx
+
+    result = import_onnx(path)
+    if not isinstance(result.graph, QGraph):
+        return Imported(result.graph, {}, result.warnings)
+    levels = msgspec.json.encode(dict(sorted(result.levels.items())))
+    sources = {"source.onnx": path.read_bytes(), "source_levels.json": levels}
+    return Imported(result.graph, sources, result.warnings)

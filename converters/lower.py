@@ -12,7 +12,9 @@ from edgekit.converters.overlaps import Placed, overlaps_of
 from edgekit.converters.schedule.order import Order, Unit
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
 from edgekit.converters.segment import SegmentBuilder
+from edgekit.converters.shared_buffers import SharedBuffers, working_buffers
 from edgekit.converters.storage import Storage
+from edgekit.converters.tiles import Tile, tiles_of
 from edgekit.errors import UnsupportedError
 from edgekit.program import (
     CURSOR_BYTES,
@@ -36,7 +38,8 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
         UnsupportedError: a map has more rows, or the model more layers, than a script can count.
     """
     program = _lowered(plan, choices, arena_output=False)
-    if plan.input_mode == "stream" and _writes_before_the_last_row(program):
+    holds = plan.input_mode == "stream" and plan.output_mode == "resident"
+    if holds and _writes_before_the_last_row(program):
         # The caller hands the output over when all rows are there: until then it is in the arena.
         program = _lowered(plan, choices, arena_output=True)
     return program
@@ -44,8 +47,10 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
 
 def _lowered(plan: Plan, choices: Mapping[str, Choice], *, arena_output: bool) -> Program:
     lowering = _Lowering(plan, choices, arena_output=arena_output)
-    for segment in plan.segments:
-        lowering.add_segment(segment)
+    segments = plan.segments or (PlannedSegment("L", ()),)
+    for number, segment in enumerate(segments, start=1):
+        hands_over = plan.output_mode == "stream" and number == len(segments)
+        lowering.add_segment(segment, hands_over=hands_over)
     lowering.add_copies()
     return lowering.program()
 
@@ -78,7 +83,8 @@ class _Lowering:
             choices,
             arena_input=arena_input,
             arena_output=arena_output,
-            pulled=plan.pulled,
+            streams_output=plan.output_mode == "stream",
+            pulled=plan.repeats.pulled,
         )
         self._calls = {call.node.name: call for call in plan.graph.calls()}
         self._steps: list[Step] = []
@@ -89,6 +95,7 @@ class _Lowering:
         self._sizes: dict[str, int] = {}
         self._busy: dict[str, int] = {}
         self._placed: list[tuple[Placed, int, int]] = []
+        self._tile_overlaps: list[Overlap] = []
         self._macs_executed = 0
         if plan.input_mode == "overwrite":
             for port in plan.graph.inputs:
@@ -123,6 +130,7 @@ class _Lowering:
             tuple(self._pairs),
             self._macs_executed,
             self._plan.input_mode,
+            self._plan.output_mode,
         ).verify()
 
     def _unused(self) -> Iterator[str]:
@@ -146,17 +154,79 @@ class _Lowering:
                 f"rows; at most {MAX_FIRINGS} of each can be scheduled"
             )
 
-    def add_segment(self, planned: PlannedSegment) -> None:
-        """Append the steps of a segment; the first one takes the rows of a streamed input."""
+    def add_segment(self, planned: PlannedSegment, *, hands_over: bool = False) -> None:
+        """Append the steps of a segment; the first one takes the rows of a streamed input.
+
+        hands_over: it is the last one, behind or in which those of a streamed output leave.
+        """
+        if planned.primitive in ("H", "B"):
+            self._add_tiles(planned)
+            if hands_over:
+                self._add_output()
+            return
         segment = SegmentBuilder(self._storage, self._choices, planned, len(self._steps))
         if self._streamed and not self._steps:
             segment.add_input(self._graph.inputs[0].tensor)
         for name in planned.nodes:
             if name in self._choices:
                 segment.add(self._calls[name])
-            elif self._calls[name].output.name in self._plan.pulled:
+            elif self._calls[name].output.name in self._plan.repeats.pulled:
                 segment.add_input(self._calls[name].output.name, name)
+        if hands_over and planned.primitive == "C":
+            segment.add_output(self._graph.outputs[0].tensor)
         self._append(segment, planned.primitive)
+        if hands_over and planned.primitive != "C":
+            self._add_output()
+
+    def _add_output(self) -> None:
+        """Hand over the rows of the output behind the last layer."""
+        planned = PlannedSegment("C", ())
+        segment = SegmentBuilder(self._storage, self._choices, planned, len(self._steps))
+        segment.add_output(self._graph.outputs[0].tensor)
+        self._append(segment, "C")
+
+    def _add_tiles(self, planned: PlannedSegment) -> None:
+        """Append the steps of a segment for one strip or patch after the other."""
+        first_step, begin = len(self._steps), len(self._script)
+        takes_input = self._streamed and not self._steps
+        arriving = [port.tensor for port in self._graph.inputs if takes_input]
+        tiles = tiles_of(planned, self._storage, self._choices, arriving=arriving)
+        if tiles is None:
+            raise UnsupportedError(
+                f"model '{self._graph.name}': layers '{planned.nodes[0]}' to '{planned.nodes[-1]}' "
+                f"cannot run in {planned.parts} parts"
+            )
+        shared = SharedBuffers(len(tiles))
+        for tile in tiles:
+            shared.begin_tile(tile)
+            for builder in self._tile_builders(planned, tile, arriving):
+                self._append_tile(builder, tile, shared)
+            shared.end_tile()
+        for name, (size, busy) in shared.buffers.items():
+            self._sizes[name], self._busy[name] = size, busy
+        self._tile_overlaps += shared.overlaps()
+        end = len(self._script)
+        steps = len(self._steps) - 1
+        segment = Segment(planned.primitive, first_step, steps, begin, end, planned.parts)
+        self._segments.append(segment)
+
+    def _tile_builders(
+        self, planned: PlannedSegment, tile: Tile, arriving: Sequence[str]
+    ) -> Iterator[SegmentBuilder]:
+        """One whose rows flow for a strip; one for each layer of a patch."""
+        storage = self._storage.of_tile(tile.stored, tile.layouts)
+        names = tuple(tile.calls)
+        parts = [dataclasses.replace(planned, nodes=names)]
+        if planned.primitive == "B":
+            parts = [PlannedSegment("L", (name,)) for name in names]
+            parts[:0] = [PlannedSegment("L", ())] if arriving else []
+        for number, part in enumerate(parts):
+            segment = SegmentBuilder(storage, tile.choices, part, len(self._steps), tile=tile)
+            for tensor in arriving if number == 0 else ():
+                segment.add_input(tensor)
+            for name in part.nodes:
+                segment.add(tile.calls[name])
+            yield segment
 
     def add_copies(self) -> None:
         """Append the copies to outputs whose values lie elsewhere."""
@@ -173,17 +243,31 @@ class _Lowering:
         if not segment.steps:
             return
         first_step, begin = len(self._steps), len(self._script)
+        placed, positions = self._append_steps(segment)
+        end = len(self._script)
+        self._segments.append(Segment(primitive, first_step, len(self._steps) - 1, begin, end))
+        self._add_maps(placed, positions)
+        for name, (size, busy) in working_buffers(placed, positions).items():
+            self._sizes[name], self._busy[name] = size, busy
+        self._placed.append((placed, begin, end))
+
+    def _append_tile(self, segment: SegmentBuilder, tile: Tile, shared: SharedBuffers) -> None:
+        placed, positions = self._append_steps(segment)
+        outer = [tensor for tensor in placed.whole if tensor not in tile.stored]
+        self._add_maps(dataclasses.replace(placed, whole=outer), positions)
+        shared.add(segment, placed, positions)
+
+    def _append_steps(self, segment: SegmentBuilder) -> tuple[Placed, list[int]]:
+        """The segment and the positions of its firings in the script."""
         placed = segment.placed()
         positions = self._append_script(placed.units, placed.order)
         self._steps += placed.steps
         self._pairs += placed.pairs
         self._macs_executed += placed.macs_executed
-        end = len(self._script)
-        self._segments.append(Segment(primitive, first_step, len(self._steps) - 1, begin, end))
-        self._add_buffers(placed, positions)
-        self._placed.append((placed, begin, end))
+        return placed, positions
 
     def _overlaps(self) -> Iterator[Overlap]:
+        yield from self._tile_overlaps
         for placed, begin, end in self._placed:
             dying = [
                 tensor
@@ -195,40 +279,30 @@ class _Lowering:
     def _append_script(self, units: Sequence[Unit], order: Order) -> list[int]:
         """Add firings to the script; the position of each time."""
         positions = []
-        begin = len(self._script)
+        step, first, count = -1, 0, 0
         for unit, number in zip(order.units, order.numbers, strict=True):
-            step, row = units[unit].firings[number]
-            last = self._script[-1] if len(self._script) > begin else None
-            if last is not None and last.step == step and last.row + last.count == row:
-                self._script[-1] = dataclasses.replace(last, count=last.count + 1)
+            firing = units[unit].firings[number]
+            if firing == (step, first + count):
+                count += 1
             else:
-                self._script.append(Firings(step, row, 1))
-            positions.append(len(self._script) - 1)
+                if count:
+                    self._script.append(Firings(step, first, count))
+                (step, first), count = firing, 1
+            positions.append(len(self._script))
+        if count:
+            self._script.append(Firings(step, first, count))
         return positions
 
-    def _add_buffers(self, placed: Placed, positions: Sequence[int]) -> None:
+    def _add_maps(self, placed: Placed, positions: Sequence[int]) -> None:
+        """Whole maps live from their first row, or strip, to the last time that they are read."""
         for tensor in placed.whole:
             life = placed.lives.get(tensor)
             if life is not None and self._storage.in_arena(tensor):
                 first, last = positions[life.spans[0][0]], positions[life.spans[-1][1]]
+                first = self._spans[tensor].first if tensor in self._spans else first
                 self._spans[tensor] = _Span(first, last)
                 self._sizes[tensor] = self._storage.map_bytes(tensor)
         for time, unit in enumerate(placed.order.units):
             for read in placed.units[unit].reads:
                 if read.tensor in self._spans:
                     self._spans[read.tensor].last = positions[time]
-        for tensor, size in placed.rings.items():
-            self._sizes[tensor] = size
-            self._busy[tensor] = _mask(
-                (positions[first], positions[last]) for first, last in placed.lives[tensor].spans
-            )
-        for name, (size, times) in placed.working.items():
-            self._sizes[name] = size
-            self._busy[name] = _mask((positions[t], positions[t]) for t in times)
-
-
-def _mask(spans: Iterator[tuple[int, int]]) -> int:
-    mask = 0
-    for first, last in spans:
-        mask |= ((1 << (last - first + 1)) - 1) << first
-    return mask

@@ -11,15 +11,17 @@ from typing import Literal
 from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.lower import lower
-from edgekit.converters.schedule.again import Again, computed_again
+from edgekit.converters.schedule.again import Again, computed_again, with_skips_again
 from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
+from edgekit.converters.schedule.plan import Plan
+from edgekit.converters.schedule.plan_file import PlanFile, plan_of
 from edgekit.converters.schedule.search import Candidate, search
-from edgekit.input_modes import check_input_mode
+from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import QGraph
 from edgekit.ops import operator_of
-from edgekit.program import Image, InputMode
+from edgekit.program import Image, InputMode, OutputMode
 from edgekit.target import Target
 
 Schedule = Literal["auto", "layerwise"]
@@ -33,27 +35,36 @@ PLACED = 6
 
 @dataclass(frozen=True)
 class Budget:
-    """What a plan may use. ``max_extra_macs`` is in percent of the legalized model's."""
+    """What a plan may use, or the plan itself, which also says how the input comes.
+
+    ``max_extra_macs`` is in percent of the legalized model's.
+    """
 
     schedule: Schedule = "auto"
     input_mode: InputMode = "resident"
+    output_mode: OutputMode = "resident"
     max_ram_bytes: int | None = None
     max_extra_macs: float | None = None
+    plan: PlanFile | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A plan that was placed, and the instructions that the cost model predicts for it."""
+    """A plan that was placed, and the instructions that the cost model predicts for it.
 
+    instructions: 0 for a plan that was given.
+    """
+
+    plan: Plan
     image: Image
     ram_bytes: int
     instructions: float
 
 
 def ram_bytes_of(image: Image) -> int:
-    """The arena, and what the caller must hold besides: the output, and a resident input."""
+    """The arena, and what the caller must hold besides: resident outputs and inputs."""
     graph = image.program.graph
-    ports = list(graph.outputs)
+    ports = list(graph.outputs) if image.program.output_mode == "resident" else []
     if image.program.input_mode == "resident":
         ports += graph.inputs
     return image.arena_bytes + sum(graph.tensors[port.tensor].bytes for port in ports)
@@ -76,7 +87,10 @@ def plan_model(
         UnsupportedError: a layer has no kernel.
     """
     check_input_mode(graph, budget.input_mode)
+    check_output_mode(graph, budget.output_mode)
     choices = choose(graph, target, kernels=kernels)
+    if budget.plan is not None:
+        return _given(graph, target, kernels, budget.plan)
     planner = _Planner(Again(graph), choices, budget, progress)
     if budget.schedule == "layerwise":
         return planner.layerwise()
@@ -105,6 +119,18 @@ def _is_good(planned: Planned, budget: Budget) -> bool:
     return budget.max_ram_bytes is not None and planned.ram_bytes <= budget.max_ram_bytes
 
 
+def _given(graph: QGraph, target: Target, kernels: str, content: PlanFile) -> Planned:
+    """A plan from a file, placed."""
+    again = with_skips_again(graph, content.input_mode, content.computed_again)
+    choices = choose(again.graph, target, kernels=kernels)
+    facts = gather_facts(
+        again.graph, choices, content.input_mode, content.output_mode, repeats=again.repeats
+    )
+    plan = plan_of(content, facts, choices)
+    image = allocate(lower(plan, choices))
+    return Planned(plan, image, ram_bytes_of(image), 0.0)
+
+
 def plan_front(
     graph: QGraph,
     choices: Mapping[str, Choice],
@@ -127,13 +153,17 @@ class _Planner:
     ) -> None:
         self._again, self._choices = again, choices
         self._budget, self._progress = budget, progress
-        self._facts = gather_facts(again.graph, choices, budget.input_mode, pulled=again.pulled)
+        self._facts = gather_facts(
+            again.graph, choices, budget.input_mode, budget.output_mode, repeats=again.repeats
+        )
 
     def layerwise(self) -> Planned:
-        plan = layerwise(self._again.graph, input_mode=self._budget.input_mode)
+        budget, graph = self._budget, self._again.graph
+        plan = layerwise(graph, input_mode=budget.input_mode, output_mode=budget.output_mode)
+        plan = dataclasses.replace(plan, repeats=self._again.repeats)
         image = allocate(lower(plan, self._choices))
         cost = sum(item.whole_cost for item in self._facts.items)
-        return Planned(image, ram_bytes_of(image), cost)
+        return Planned(plan, image, ram_bytes_of(image), cost)
 
     def best(self) -> Planned:
         base = self.layerwise()
@@ -157,7 +187,7 @@ class _Planner:
 
     def _placed(self, candidate: Candidate) -> Planned:
         image = allocate(lower(candidate.plan, self._choices))
-        return Planned(image, ram_bytes_of(image), candidate.instructions)
+        return Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
 
     def _least(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
         """The least RAM of all; the layerwise plan where no other one needs less."""
@@ -170,7 +200,7 @@ class _Planner:
             self._progress(f"place a schedule of {bounds[number]} bytes")
             program, candidate = programs[number]
             image = allocate(program)
-            placed = Planned(image, ram_bytes_of(image), candidate.instructions)
+            placed = Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
             if (placed.ram_bytes, placed.instructions) < (best.ram_bytes, best.instructions):
                 best = placed
         return best
@@ -202,5 +232,5 @@ def with_least_ram(
     graph: QGraph, target: Target, budget: Budget, *, kernels: str = "auto"
 ) -> Planned:
     """The plan that needs the least RAM of all, whatever it computes again."""
-    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9)
+    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9, plan=None)
     return plan_model(graph, target, unbounded, kernels=kernels)

@@ -66,12 +66,29 @@ def samples_of(batches: Iterable[Any], ports: Sequence[Port], *, where: str) -> 
             raise BadInputError(f"{where}: the inputs have different numbers of samples")
         for index in range(len(stacks[0])):
             yield tuple(
-                _to_nhwc(stack[index : index + 1], port)
+                _to_nhwc(stack[index].reshape(port.source_shape), port)
                 for stack, port in zip(stacks, ports, strict=True)
             )
             count += 1
     if count == 0:
         raise BadInputError(f"{where}: it holds no samples")
+
+
+def load_labels(spec: str | Path) -> tuple[int, ...] | None:
+    """The class of every sample: the integers of ``labels`` in a .npz; None where there are none."""
+    path = Path(spec)
+    if path.suffix != ".npz" or not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as loaded:
+            labels = loaded["labels"] if "labels" in loaded.files else None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BadInputError(f"{path}: this is not an array file of numbers ({error})") from error
+    if labels is None:
+        return None
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise BadInputError(f"{path}: labels must be one integer for every sample")
+    return tuple(int(label) for label in labels)
 
 
 def noise_samples(graph: Graph, count: int, seed: int) -> list[Sample]:
@@ -113,8 +130,9 @@ def _load_arrays(path: Path, ports: Sequence[Port]) -> tuple[Any, ...]:
 def _by_name(arrays: Mapping[str, Any], ports: Sequence[Port], path: Path) -> tuple[Any, ...]:
     if all(port.name in arrays for port in ports):
         return tuple(arrays[port.name] for port in ports)
-    if len(ports) == 1 and arrays:
-        return (arrays["x"] if "x" in arrays else next(iter(arrays.values())),)
+    others = [array for name, array in arrays.items() if name != "labels"]
+    if len(ports) == 1 and others:
+        return (arrays["x"] if "x" in arrays else others[0],)
     names = ", ".join(port.name for port in ports)
     raise BadInputError(f"{path}: it needs one array for each input of the model: {names}")
 
@@ -127,7 +145,8 @@ def _checked(values: Any, port: Port, where: str) -> Array:
             f"{where}: input '{port.name}' is {array.dtype}; give float32, "
             "preprocessed as the model expects it"
         )
-    shape = port.source_shape[1:]
+    has_batch = port.source_shape[0] == 1
+    shape = port.source_shape[1:] if has_batch else port.source_shape
     if array.shape == shape:
         array = array[None]
     if array.shape[1:] != shape:

@@ -11,18 +11,31 @@ from edgekit.converters.overlaps import Placed
 from edgekit.converters.pairs import between_steps, pair_of
 from edgekit.converters.schedule.order import Order, Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
-from edgekit.converters.storage import Storage
-from edgekit.converters.units import input_unit, layer_unit, pair_unit
+from edgekit.converters.storage import Storage, constant_operand
+from edgekit.converters.tiles import Tile
+from edgekit.converters.units import input_unit, layer_unit, output_unit, pair_unit
 from edgekit.ir import Call, Tensor
 from edgekit.kernel import Binding
 from edgekit.layout import NHWC, map_size
 from edgekit.ops import operator_of
-from edgekit.program import INPUT_STEP, Operand, Pair, RowLoop, Step, working_name
-from edgekit.window import Axis
+from edgekit.program import (
+    INPUT_STEP,
+    OUTPUT_STEP,
+    Operand,
+    Pair,
+    RowLoop,
+    Step,
+    step_name,
+    working_name,
+)
+from edgekit.window import Axis, Region
 
 
 class SegmentBuilder:
-    """Builds the steps and units of one segment; without ``pack`` only what a search looks at."""
+    """Builds the steps and units of one segment; without ``pack`` only what a search looks at.
+
+    tile: the segment computes one strip or patch; ``storage`` and ``choices`` are then its own.
+    """
 
     def __init__(
         self,
@@ -32,39 +45,60 @@ class SegmentBuilder:
         first_step: int,
         *,
         pack: bool = True,
+        tile: Tile | None = None,
     ) -> None:
-        self._storage, self._choices, self._planned = storage, choices, planned
+        self.storage, self._choices, self._planned = storage, choices, planned
+        self._tile = tile
         self._first_step = first_step
         self._pack = pack
         self._nodes = frozenset(planned.nodes)
-        self._flows = planned.primitive == "C"
+        self._flows = planned.primitive in ("C", "H")
         self.steps: list[Step] = []
         self._names: dict[str, int] = {}
         self.units: list[Unit] = []
         self._unit_steps: list[Step] = []
         self.pairs: list[Pair] = []
         self._hidden: set[str] = set()
+        self._handed_over = ""
         self._pair_of = {pair.producer: pair for pair in planned.pairs}
         self._producers = {pair.consumer: pair.producer for pair in planned.pairs}
 
-    def add_input(self, tensor: str, layer: str = INPUT_STEP) -> None:
-        """The step that takes the rows of a streamed input, or reads them once more."""
-        row_bytes = self._storage.row_bytes(tensor)
-        port = self._storage.graph.inputs[0].tensor
+    def add_input(self, tensor: str, layer: str | None = None) -> None:
+        """The step that takes the rows of a streamed input, or (``layer``) reads them once more."""
+        row_bytes = self.storage.row_bytes(tensor)
+        port = tensor if layer is None else self.storage.graph.inputs[0].tensor
         operand = Operand(port, "model_input", bytes=row_bytes)
-        output = self._storage.operand(tensor)
-        step = Step(layer, INPUT_STEP, port, 0, None, None, Binding((NHWC,)), (operand,), output)
-        self._append(step, input_unit(self._storage, self._index(), tensor))
+        arrives = self._tile.stored[tensor] if self._tile else None
+        output = self.storage.operand(tensor, arrives)
+        name = layer or step_name(self.storage.graph, INPUT_STEP)
+        step = Step(name, INPUT_STEP, port, 0, None, None, Binding((NHWC,)), (operand,), output)
+        self._append(step, input_unit(self.storage, self._index(), tensor))
 
     def add_copy(self, tensor: str, index: int) -> None:
-        source = self._storage.operand(tensor)
+        source = self.storage.operand(tensor)
         source = dataclasses.replace(source, row_bytes=0, ring_rows=1)
         output = Operand(tensor, "model_output", index=index, bytes=source.bytes)
         name = f"copy_to_output_{index}"
         step = Step(name, "copy", tensor, 0, None, None, Binding((NHWC,)), (source,), output)
-        unit = layer_unit(self._storage, self._index(), step)
+        unit = layer_unit(self.storage, self._index(), step)
         unit = dataclasses.replace(unit, output=name)
         self._append(step, unit)
+
+    def add_output(self, tensor: str) -> None:
+        """The step that hands over the rows of a streamed output."""
+        source = self.storage.operand(tensor)
+        rows = self.storage.height(tensor)
+        output = Operand(
+            tensor,
+            "model_output",
+            bytes=source.bytes,
+            row_bytes=source.bytes // rows,
+            ring_rows=rows,
+        )
+        name = step_name(self.storage.graph, OUTPUT_STEP)
+        step = Step(name, OUTPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (source,), output)
+        self._append(step, output_unit(self.storage, self._index(), source))
+        self._handed_over = self.storage.root_of(tensor)
 
     def add(self, call: Call) -> None:
         name = call.node.name
@@ -72,13 +106,13 @@ class SegmentBuilder:
         if name in self._pair_of:
             self._names[name] = self._index()
             self.steps.append(step)
-            self._hidden.add(self._storage.root_of(call.output.name))
+            self._hidden.add(self.storage.root_of(call.output.name))
         elif name in self._producers:
             window = operator_of(call.node).window(call)
             planned = self._pair_of[self._producers[name]]
             self._add_pair(step, planned, window.width if window else None)
         else:
-            self._append(step, layer_unit(self._storage, self._index(), step))
+            self._append(step, layer_unit(self.storage, self._index(), step))
 
     def _index(self) -> int:
         return self._first_step + len(self.steps)
@@ -93,13 +127,13 @@ class SegmentBuilder:
         index = self._names[planned.producer]
         producer = self.steps[index - self._first_step]
         pair = pair_of(planned, producer, consumer, (index, self._index()), columns=columns)
-        graph = self._storage.graph
+        graph = self.storage.graph
         pair = dataclasses.replace(
             pair,
             kept=working_name(graph, pair.kept) if pair.kept else "",
             tile=working_name(graph, pair.tile) if pair.tile else "",
         )
-        unit = pair_unit(self._storage, pair, producer, consumer)
+        unit = pair_unit(self.storage, pair, producer, consumer)
         scratch_bytes = max(producer.scratch_bytes, consumer.scratch_bytes)
         scratch = self._working(planned.consumer, "scratch") if scratch_bytes else None
         producer, consumer = (
@@ -112,7 +146,7 @@ class SegmentBuilder:
         self.pairs.append(pair)
 
     def _working(self, layer: str, what: str) -> str:
-        return working_name(self._storage.graph, f"{layer}/{what}")
+        return working_name(self.storage.graph, f"{layer}/{what}")
 
     def _step(self, call: Call) -> Step:
         choice = self._choices[call.node.name]
@@ -124,7 +158,7 @@ class SegmentBuilder:
             binding = dataclasses.replace(binding, flat=False)
         scratch_bytes = kernel.scratch_bytes(call, binding)
         operator = operator_of(call.node)
-        operands = tuple(self._storage.operand(t.name) for t in operator.runtime_operands(call))
+        operands = tuple(self._operand(call, t) for t in operator.runtime_operands(call))
         step = Step(
             layer=call.node.name,
             op=call.node.op,
@@ -134,13 +168,26 @@ class SegmentBuilder:
             struct=kernel.pack(call, binding) if self._pack else None,
             binding=binding,
             operands=operands,
-            output=self._storage.operand(call.output.name),
+            output=self.storage.operand(call.output.name, self._computed(call)),
             scratch=self._working(call.node.name, "scratch") if scratch_bytes else None,
             scratch_bytes=scratch_bytes,
             fill=_zero_point(call.output) if binding.output.kind == "row_planar" else None,
             padding_value=_zero_point(call.inputs[0]) if kernel.needs_padding_row else None,
+            call=call,
         )
         return _with_loop(step, call) if kernel.kind == "rows" else step
+
+    def _operand(self, call: Call, tensor: Tensor) -> Operand:
+        if tensor.is_constant:
+            return constant_operand(tensor)
+        seen = self._tile.seen[call.node.name, tensor.name] if self._tile else None
+        return self.storage.operand(tensor.name, seen)
+
+    def _computed(self, call: Call) -> Region | None:
+        """The region of its output that a layer of a tile computes."""
+        if self._tile is None:
+            return None
+        return self._tile.stored.get(call.output.name, self._tile.region)
 
     def final_tensors(self) -> list[str]:
         """The tensors that the segment must complete: nothing in it reads them, or others do too."""
@@ -150,7 +197,7 @@ class SegmentBuilder:
 
     def placed(self) -> Placed:
         """Order the rows, and keep as many of each tensor as that needs."""
-        storage = self._storage
+        storage = self.storage
         order = demand_order(self.units, self.final_tensors())
         lives = row_lives(self.units, order)
         rings = {
@@ -175,21 +222,23 @@ class SegmentBuilder:
 
     def _must_be_whole(self, root: str) -> bool:
         """Whether something outside the segment reads a tensor."""
-        if root not in self._storage.graph.tensors:
+        if root not in self.storage.graph.tensors:
             return True
-        return not self._storage.in_arena(root) or self._storage.outlives(root, self._nodes)
+        if root != self._handed_over and self.storage.is_handed_over(root):
+            return True
+        return not self.storage.in_arena(root) or self.storage.outlives(root, self._nodes)
 
     def _can_be_ring(self, root: str) -> bool:
-        if not self._flows or root not in self._storage.graph.tensors:
+        if not self._flows or root not in self.storage.graph.tensors:
             return False
-        return not self._must_be_whole(root) and self._storage.has_plain_rows(root)
+        return not self._must_be_whole(root) and self.storage.has_plain_rows(root)
 
     def _with_rings(self, step: Step, rings: Mapping[str, int]) -> Step:
         def resized(operand: Operand) -> Operand:
             root = operand.buffer
             if operand.place != "arena" or root not in rings:
                 return operand
-            size = rings[root] * self._storage.row_bytes(root)
+            size = rings[root] * self.storage.row_bytes(root)
             return dataclasses.replace(operand, ring_rows=rings[root], bytes=size)
 
         return dataclasses.replace(
@@ -285,5 +334,6 @@ def _by_rows(operand: Operand, loop: RowLoop) -> Operand:
     """An operand of height 1 repeats its row; a flat step sees one row."""
     flat = loop.input_height == loop.output_height == 1
     if flat or operand.ring_rows == 1:
-        return dataclasses.replace(operand, row_bytes=0, ring_rows=1)
+        row_bytes = operand.row_bytes if operand.region else 0
+        return dataclasses.replace(operand, row_bytes=row_bytes, ring_rows=1)
     return operand

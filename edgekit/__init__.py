@@ -26,6 +26,8 @@ def convert(
     max_extra_macs: float | None = None,
     schedule: str = "auto",
     input_mode: str = "resident",
+    stream_output: bool = False,
+    plan: str | Path | None = None,
     name: str = "model",
     kernels: str = "auto",
 ) -> Artifact:
@@ -33,7 +35,7 @@ def convert(
 
     Args:
         model: a ``torch.nn.Module`` (with ``example_inputs``, a tensor or a tuple of them at batch
-            1), or the path of a ``.tflite`` or ``.pt2`` file, or ``file.py:function``.
+            1), or the path of a ``.tflite``, ``.onnx`` or ``.pt2`` file, or ``file.py:function``.
         calibration: samples for post-training quantization: a path as for ``--calib``, or an
             iterable of inputs (a tensor or a tuple per sample, batch 1, in the model's own layout).
             Without it the ranges come from seeded noise, with a warning.
@@ -42,6 +44,8 @@ def convert(
         max_extra_macs: percent of multiply-accumulates that may be computed again to save RAM.
         schedule: "auto" searches, "layerwise" runs one layer after the other.
         input_mode: how the input comes: "resident", "stream", "pull" or "overwrite".
+        plan: the reference/plan.json of a converted model, to run this one in the same way.
+        stream_output: hand the rows of the output to a callback instead of holding all of it.
         name: prefix of the generated C.
         kernels: "auto", or "reference" for the plain C kernels.
 
@@ -59,6 +63,8 @@ def convert(
         max_extra_macs=max_extra_macs,
         schedule=schedule,
         input_mode=input_mode,
+        stream_output=stream_output,
+        plan=plan,
         name=name,
         kernels=kernels,
     )

@@ -19,6 +19,7 @@ from edgekit.converters.plan_model import (
     plan_model,
 )
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
+from edgekit.converters.schedule.plan_file import PlanFile, plan_content
 from edgekit.converters.schedule.search import Candidate
 from edgekit.emit.sources import EmitOptions, emit
 from edgekit.errors import BadInputError
@@ -75,7 +76,7 @@ class FrontPoint(msgspec.Struct, frozen=True, kw_only=True):
 
     ``segments``: ``L[3-5]`` layers one after the other, ``C[0-2; F16]`` layers that advance together row
     by row, pairs inside in blocks of channels (F, R), ``E32[6-7]`` a pair over the whole map; see
-    edgekit.converters.schedule.plan.
+    edgekit.converters.schedule.plan. ``plan`` is what ``convert --plan`` takes.
     """
 
     arena_bytes: int
@@ -83,6 +84,7 @@ class FrontPoint(msgspec.Struct, frozen=True, kw_only=True):
     relative_instructions: float
     macs_executed: int
     segments: str
+    plan: PlanFile
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +165,7 @@ class _Analyzing:
         image = plans["auto", self._mode].image
         if self._target.sram_bytes is not None:
             options = ConvertOptions(self._target, budget=Budget(input_mode=self._mode))
-            image = plan(self._model, options, progress=self._progress)
+            image = plan(self._model, options, progress=self._progress).image
         emitted = EmitOptions("model", self._target, VERSION, self._model.macs_network)
         manifest = emit(image, emitted, {}).manifest
         chosen = plans["auto", self._front_mode]
@@ -272,6 +274,7 @@ def _front_point(candidate: Candidate, fastest: float) -> FrontPoint:
         relative_instructions=round(candidate.instructions / fastest, 4),
         macs_executed=candidate.macs,
         segments=describe_plan(candidate.plan),
+        plan=plan_content(candidate.plan),
     )
 
 

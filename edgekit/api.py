@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from edgekit.artifact import Artifact
 from edgekit.converters.load import Imported, load_model
 from edgekit.converters.plan_model import Budget, Schedule
 from edgekit.converters.samples import load_samples, samples_of
+from edgekit.converters.schedule.plan_file import read_plan
 from edgekit.errors import BadInputError
 from edgekit.ir import Array, Graph
 from edgekit.pipeline import ConvertOptions, convert_model, to_integers
@@ -41,6 +43,8 @@ def parse_budget(
     input_mode: str,
     max_ram: int | str | None,
     max_extra_macs: float | None,
+    stream_output: bool = False,
+    plan: str | Path | None = None,
 ) -> Budget:
     """The budget behind the options of ``convert``.
 
@@ -53,6 +57,20 @@ def parse_budget(
     ):
         if value not in values:
             raise BadInputError(f"{option} {value}: use {' or '.join(values)}")
+    if plan is not None:
+        given = (schedule, input_mode, max_extra_macs, stream_output)
+        if given != ("auto", "resident", None, False):
+            raise BadInputError(
+                f"--plan {plan}: it says how the model runs; leave out --schedule, --input, "
+                "--max-extra-macs and --stream-output"
+            )
+        content = read_plan(Path(plan))
+        return Budget(
+            input_mode=content.input_mode,
+            output_mode=content.output_mode,
+            max_ram_bytes=None if max_ram is None else parse_bytes(max_ram),
+            plan=content,
+        )
     if max_extra_macs is not None and not 0 <= max_extra_macs <= MOST_EXTRA_MACS:
         raise BadInputError(
             f"--max-extra-macs {max_extra_macs}: give percent from 0 to {MOST_EXTRA_MACS}"
@@ -60,6 +78,7 @@ def parse_budget(
     return Budget(
         schedule=cast(Schedule, schedule),
         input_mode=cast(InputMode, input_mode),
+        output_mode="stream" if stream_output else "resident",
         max_ram_bytes=None if max_ram is None else parse_bytes(max_ram),
         max_extra_macs=max_extra_macs,
     )
@@ -75,6 +94,8 @@ def convert_to_artifact(
     max_extra_macs: float | None,
     schedule: str,
     input_mode: str,
+    stream_output: bool,
+    plan: str | Path | None,
     name: str,
     kernels: str,
 ) -> Artifact:
@@ -89,6 +110,8 @@ def convert_to_artifact(
             input_mode=input_mode,
             max_ram=max_ram,
             max_extra_macs=max_extra_macs,
+            stream_output=stream_output,
+            plan=plan,
         ),
     )
     integers = to_integers(imported, _samples(imported.graph, calibration), warn=_warn)
@@ -96,7 +119,11 @@ def convert_to_artifact(
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=5)
+    """Warn at the line of the caller, whichever function of edgekit has something to say."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].split(".")[0] == "edgekit":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
 
 
 def _import(model: Any, example_inputs: Any) -> Imported:

@@ -37,6 +37,12 @@ def quantize_multiplier(factor: float) -> tuple[int, int]:
     return multiplier, shift
 
 
+def rounded_up(value: float, *, bits: int) -> float:
+    """The least number of ``bits`` significant bits that is not below ``value`` > 0."""
+    fraction, exponent = math.frexp(value)
+    return math.ldexp(math.ceil(fraction * 2**bits), exponent - bits)
+
+
 def wrap_int32(x: Array) -> Array:
     """Two's complement wrap to 32 bits, kept in int64."""
     wrapped: Array = ((x.astype(np.int64) + 2**31) & 0xFFFFFFFF) - 2**31

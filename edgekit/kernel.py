@@ -13,20 +13,21 @@ from edgekit.layout import NHWC, Layout, map_size
 ELEMENT_TYPES: Mapping[str, str] = {"s8": "int8", "s16": "int16", "s32": "int32"}
 """The words for element types in the names of kernels."""
 
-CValue = int | str | Array
-"""A member of a layer struct: a number, the name of an enum constant, or a table."""
-
 
 @dataclass(frozen=True, eq=False)
 class CStruct:
-    """The constant layer struct that a kernel is called with.
+    """The constant layer struct that a kernel is called with, or a struct inside it.
 
-    ``members`` are the C members by name, in any order; a numpy array becomes a static table of
-    its element type and the member points at it.
+    ``members`` are the C members by name, in the order of the C type; a numpy array becomes a
+    static table of its element type and the member points at it.
     """
 
     type: str
     members: Mapping[str, CValue]
+
+
+CValue = int | str | Array | CStruct
+"""A member of a layer struct: a number, the name of an enum constant, a table, or a struct."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ def _reads_nhwc(call: Call) -> tuple[Layout, ...]:
     return tuple(NHWC for _ in call.activations)
 
 
+def no_lanes(call: Call) -> int | None:
+    """For kernels whose sums have registers of their own."""
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """One C function of ``runtime_c`` and what Python must know to use it.
@@ -105,6 +111,8 @@ class Kernel:
         channels and writes only those of the block, side by side.
     accumulates: it is called once for every input row, top to bottom, with that row alone; scratch
         keeps its sums from the first call to the last one, which completes the output.
+    lane_bound: what the sums that share a register with others can reach at most (packed lanes), None
+        where none do.
     stack_bytes: upper bound of its stack frame and of what it calls, over all targets.
     """
 
@@ -122,6 +130,7 @@ class Kernel:
     flat: bool = False
     channel_blocks: Callable[[Call], int] = no_channel_blocks
     accumulates: bool = False
+    lane_bound: Callable[[Call], int | None] = no_lanes
     stack_bytes: int = 256
 
     @property

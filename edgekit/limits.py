@@ -16,6 +16,8 @@ from edgekit.ir import Graph, Shape
 
 MAX_FILE_BYTES = 2**28
 """Size of a model file; also of all entries of a .pt2 archive together, unpacked."""
+MAX_ONNX_BYTES = 2**27
+"""Size of an .onnx file, which lies in memory three times while it is read."""
 MAX_JSON_BYTES = 2**24
 """Size of a JSON entry of a .pt2 archive: its parsed form is about ten times larger."""
 MAX_TENSOR_ELEMENTS = 2**24
@@ -24,14 +26,16 @@ MAX_INPUT_ELEMENTS = 2**21
 """Elements of all inputs together, 32 samples of which are kept: 800 x 800 in color and more."""
 MAX_LENGTH = 2**20
 """Size of a single dimension: what works row by row or channel by channel takes that many steps."""
+MAX_ROWS = 2**16
+"""Rows of all activations together: schedules are made row by row."""
 MAX_NODES = 2000
 """Operators of a model: rewriting and placement look at all pairs."""
 MAX_FLOAT_MACS = 2**34
 """Multiply-accumulates of a float model, which runs on every calibration sample."""
 MAX_FOLDED_ELEMENTS = 2**24
-"""Elements of a constant that is computed while a PyTorch model is imported."""
+"""Elements of a constant that is computed while a PyTorch or ONNX model is imported."""
 MAX_FOLDED_BYTES = 2**28
-"""Bytes of all constants together that are computed while a TFLite model is imported."""
+"""Bytes of all constants together that are computed while a TFLite or ONNX model is imported."""
 
 
 def check_file(path: Path) -> None:
@@ -54,6 +58,13 @@ def check_graph(graph: Graph) -> None:
     for tensor in graph.tensors.values():
         if not tensor.is_constant:
             check_shape(f"tensor '{tensor.name}'", tensor.shape)
+    activations = (tensor for tensor in graph.tensors.values() if not tensor.is_constant)
+    rows = sum(tensor.shape[1] for tensor in activations if len(tensor.shape) == 4)
+    if rows > MAX_ROWS:
+        raise BadInputError(
+            f"model '{graph.name}': its maps have {rows} rows together; up to {MAX_ROWS} are "
+            "converted: lower the resolution, or let a long axis be the width"
+        )
     total = sum(graph.tensors[port.tensor].elements for port in graph.inputs)
     if total > MAX_INPUT_ELEMENTS:
         raise BadInputError(

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from edgekit.errors import BadInputError
-from edgekit.program import InputMode
+from edgekit.program import InputMode, OutputMode
 
 DType = Literal["int8", "int16", "int32"]
 Role = Literal["input", "output", "scratch"]
@@ -20,15 +20,18 @@ PairPrimitive = Literal["F", "R", "E", "D"]
 MANIFEST_NAME = "manifest.json"
 
 
-def port_structs(mode: InputMode, *, inputs: int, outputs: int) -> tuple[bool, bool]:
+def port_structs(
+    input_mode: InputMode, output_mode: OutputMode, *, inputs: int, outputs: int
+) -> tuple[bool, bool]:
     """Whether the generated C takes its inputs, and its outputs, through a struct of pointers.
 
-    One input and one output go directly; rows that are pushed or pulled are no pointers to an input.
+    One input and one output go directly; rows that are pushed, pulled or handed over are no
+    pointers to a tensor.
     """
-    if mode in ("stream", "pull"):
+    if input_mode in ("stream", "pull"):
         return False, outputs != 1
     several = inputs != 1 or outputs != 1
-    return several, several
+    return several, several and output_mode == "resident"
 
 
 class TensorEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,6 +73,15 @@ class BufferEntry(msgspec.Struct, frozen=True, kw_only=True):
     ring_rows: int = 1
 
 
+class RegionEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows [top, bottom) and columns [left, right) of a map."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
 class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One layer; ``index`` is the argument of EK_LAYER_HOOK.
 
@@ -77,6 +89,11 @@ class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     it, "row": row `row`, "row_from_bottom": row `row` counted from the last one, "map_at_end": all
     of it behind the last row, nothing before, "nothing": its rows pass to the next layer block by
     block and never lie in memory together. ``rows`` are those of the firings that compute it once.
+    ``accumulator_bound`` is the largest magnitude that its sums can reach, proven from its weights
+    for every input (below 2^31 behind int8); ``lane_bound`` the same for the sums that share a
+    register with others, where its kernel packs weights so (below 2^23).
+    ``region``: the part of the output map that it computes; a layer that runs in strips or patches has
+    an entry for each of them.
     """
 
     index: int
@@ -88,6 +105,9 @@ class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     buffers: tuple[BufferEntry, ...]
     completes: Completes = "map"
     rows: int = 1
+    accumulator_bound: int | None = None
+    lane_bound: int | None = None
+    region: RegionEntry | None = None
 
 
 class PairEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,11 +126,15 @@ class PairEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of layers that one scheduling primitive executes, and the pairs among them."""
+    """A run of layers that one scheduling primitive executes, and the pairs among them.
+
+    ``parts``: strips of columns (primitive H) or patches (B), one after the other.
+    """
 
     primitive: str
     layers: tuple[int, ...]
     pairs: tuple[PairEntry, ...] = ()
+    parts: int = 1
 
 
 class DeadChannels(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +156,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``input_bytes`` and ``output_bytes`` are those of the tensors; ``ram_bytes`` counts the arena, and
     of the tensors what the caller must hold: an input that is streamed, pulled or overwritten in
-    the arena is not held. ``slice_macs``: multiply-accumulates of one call of <name>_step at most.
+    the arena is not held, nor is an output whose rows go to a callback. ``slice_macs``:
+    multiply-accumulates of one call of <name>_step at most.
     """
 
     edgekit_version: str
     name: str
     target: str
     input_mode: InputMode
+    output_mode: OutputMode
     arena_bytes: int
     arena_align: int
     arena_lower_bound_bytes: int
@@ -162,7 +188,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def port_structs(self) -> tuple[bool, bool]:
         """Whether inputs, and outputs, go through a struct of pointers."""
-        return port_structs(self.input_mode, inputs=len(self.inputs), outputs=len(self.outputs))
+        modes = (self.input_mode, self.output_mode)
+        return port_structs(*modes, inputs=len(self.inputs), outputs=len(self.outputs))
 
     @property
     def entry_points(self) -> tuple[str, ...]:

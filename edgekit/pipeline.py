@@ -4,27 +4,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from edgekit.arith import round_half_away
 from edgekit.converters.channels.dead import dead_channels, remove_dead_channels
 from edgekit.converters.legalize import legalize, legalize_integer
 from edgekit.converters.load import Imported
-from edgekit.converters.plan_model import Budget, plan_model, with_least_ram
-from edgekit.converters.quantize.calibrate import FloatSample, calibrate
-from edgekit.converters.quantize.ptq import quantize
-from edgekit.converters.samples import noise_samples
+from edgekit.converters.plan_model import Budget, Planned, plan_model, with_least_ram
+from edgekit.converters.quantize.calibrate import FloatSample
+from edgekit.converters.quantize.doctor import Diagnosis, Goal, diagnose
+from edgekit.converters.quantize.options import QuantizeOptions
+from edgekit.converters.quantize.real import quantized_sample
+from edgekit.converters.quantize.recipe import Quantized, quantize_model
+from edgekit.converters.samples import load_labels, load_samples, noise_samples
+from edgekit.converters.schedule.plan_file import plan_text
+from edgekit.converters.to_onnx import to_onnx
+from edgekit.converters.to_tflite import to_tflite
 from edgekit.emit.sources import EmitOptions, Sources, emit
 from edgekit.errors import BadInputError, DoesNotFitError
-from edgekit.ir import INTEGER_RANGE, Array, QGraph
+from edgekit.ir import INTEGER_RANGE, Array, Graph, QGraph
 from edgekit.limits import check_float_work, check_graph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
-from edgekit.program import Image
-from edgekit.reference import SAMPLE_COUNT, reference_files
+from edgekit.ops._accumulators import check_accumulators
+from edgekit.reference import PLAN_FILE, SAMPLE_COUNT, reference_files
 from edgekit.target import Target
 from edgekit.version import VERSION
 
@@ -53,7 +60,7 @@ class IntegerModel:
     graph: QGraph
     samples: tuple[tuple[Array, ...], ...]
     float_outputs: tuple[tuple[Array, ...], ...] | None
-    source_tflite: bytes | None
+    sources: Mapping[str, bytes]
     macs_network: int
     dead_channels: tuple[DeadChannels, ...] = ()
 
@@ -61,55 +68,145 @@ class IntegerModel:
 def to_integers(
     imported: Imported,
     samples: Iterable[FloatSample] | None,
+    options: QuantizeOptions | None = None,
     *,
     progress: Progress = lambda text: None,
     warn: Progress = lambda text: None,
 ) -> IntegerModel:
     """Quantize a float model over ``samples`` (or seeded noise), or take an integer one as it is."""
     graph = imported.graph
+    for line in imported.warnings:
+        warn(line)
+    options = options or QuantizeOptions()
     check_graph(graph)
-    macs = sum(operator_of(call.node).macs(call) for call in graph.calls())
+    macs = network_macs(graph)
     if isinstance(graph, QGraph):
         if samples is not None:
             warn("--calib is not used: the model is already quantized")
         legal = legalize_integer(graph)
         live = remove_dead_channels(legal)
         dead = dead_channels(legal, live)
-        return IntegerModel(live, _integer_noise(live), None, imported.source_tflite, macs, dead)
-    check_float_work(graph, macs)
-    progress("legalize")
-    graph = legalize(graph)
+        return IntegerModel(live, _integer_noise(live), None, imported.sources, macs, dead)
+    result = quantize_float(graph, samples, options, progress=progress, warn=warn)
+    legal = legalize_integer(result.graph)
+    quantized = remove_dead_channels(legal)
+    ports = [quantized.tensors[port.tensor] for port in quantized.inputs]
+    kept = result.calibration.samples[:SAMPLE_COUNT]
+    integers = tuple(quantized_sample(sample, ports) for sample in kept)
+    dead = dead_channels(legal, quantized)
+    outputs = result.calibration.outputs[:SAMPLE_COUNT]
+    return IntegerModel(quantized, integers, outputs, {}, macs, dead)
+
+
+def quantize_float(
+    graph: Graph,
+    samples: Iterable[FloatSample] | None,
+    options: QuantizeOptions,
+    *,
+    progress: Progress = lambda text: None,
+    warn: Progress = lambda text: None,
+) -> Quantized:
+    """Legalize and quantize an imported float model over ``samples`` (or seeded noise)."""
+    legal = legalize_float(graph, progress=progress)
     if samples is None:
         warn(
             "no calibration data: the ranges come from seeded noise and the accuracy will suffer; "
             "give real inputs with --calib"
         )
-        samples = noise_samples(graph, SAMPLE_COUNT, SEED)
-    calibration = calibrate(graph, _reported(samples, progress), kept=SAMPLE_COUNT)
-    progress("quantize")
-    legal = legalize_integer(quantize(graph, calibration.ranges))
-    quantized = remove_dead_channels(legal)
-    integers = tuple(_quantize_sample(quantized, sample) for sample in calibration.samples)
-    dead = dead_channels(legal, quantized)
-    return IntegerModel(quantized, integers, calibration.outputs, None, macs, dead)
+        samples = noise_samples(legal, SAMPLE_COUNT, SEED)
+    return quantize_model(legal, samples, options, kept=SAMPLE_COUNT, progress=progress)
 
 
-def _reported(samples: Iterable[FloatSample], progress: Progress) -> Iterable[FloatSample]:
-    for number, sample in enumerate(samples, start=1):
-        progress(f"calibrate: sample {number}")
-        yield sample
+def integer_graph(
+    imported: Imported,
+    samples: Iterable[FloatSample] | None,
+    options: QuantizeOptions,
+    *,
+    progress: Progress = lambda text: None,
+) -> QGraph:
+    """The integer model of an imported one, as it is written for other tools.
+
+    Raises:
+        BadInputError: a float model without samples.
+    """
+    graph = imported.graph
+    if isinstance(graph, QGraph):
+        check_graph(graph)
+        return graph
+    if samples is None:
+        raise BadInputError(
+            f"model '{graph.name}': it is a float model; give inputs to calibrate it with --calib"
+        )
+    return quantize_float(graph, samples, options, progress=progress).graph
 
 
-def _quantize_sample(graph: QGraph, sample: Sequence[Array]) -> tuple[Array, ...]:
-    integers = []
-    for port, values in zip(graph.inputs, sample, strict=True):
-        tensor = graph.tensors[port.tensor]
-        assert tensor.quantization is not None
-        low, high = INTEGER_RANGE[tensor.dtype]
-        scaled = round_half_away(values / tensor.quantization.scale)
-        shifted = np.clip(scaled + tensor.quantization.zero_point, low, high)
-        integers.append(shifted.astype(tensor.dtype))
-    return tuple(integers)
+def explain_float(
+    imported: Imported,
+    calibration: str | None,
+    options: QuantizeOptions,
+    *,
+    goal: Goal,
+    count: int,
+    progress: Progress = lambda text: None,
+) -> Diagnosis:
+    """Examine the quantization of a float model on the first ``count`` samples of a file.
+
+    Raises:
+        BadInputError: it is an integer model, or there are no samples.
+    """
+    if isinstance(imported.graph, QGraph) or calibration is None:
+        raise BadInputError(
+            f"model '{imported.graph.name}': --explain needs a float model and --calib"
+        )
+    graph = legalize_float(imported.graph, progress=progress)
+    samples = tuple(itertools.islice(load_samples(calibration, graph.inputs), count))
+    labels = load_labels(calibration)
+    if labels is not None and len(labels) < len(samples):
+        raise BadInputError(f"{calibration}: {len(labels)} labels for more samples")
+    chosen = None if labels is None else labels[: len(samples)]
+    return diagnose(graph, samples, options, labels=chosen, goal=goal, progress=progress)
+
+
+def model_bytes(graph: QGraph, path: Path) -> bytes:
+    """An integer model in the format that a file name asks for.
+
+    Raises:
+        BadInputError: there is no such format.
+        UnsupportedError: operators have no exact form in it.
+    """
+    if path.suffix == ".tflite":
+        return to_tflite(graph)
+    if path.suffix == ".onnx":
+        return to_onnx(graph)
+    raise BadInputError(f"{path}: it must end in .tflite or .onnx")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        BadInputError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise BadInputError(f"{path}: it cannot be written ({error.strerror})") from None
+
+
+def legalize_float(graph: Graph, *, progress: Progress = lambda text: None) -> Graph:
+    """An imported float model of a size that can be calibrated, legalized."""
+    check_graph(graph)
+    check_float_work(graph, network_macs(graph))
+    progress("legalize")
+    return legalize(graph)
+
+
+def network_macs(graph: Graph) -> int:
+    """The multiply-accumulates of a model as it is, padding taps counted."""
+    return sum(operator_of(call.node).macs(call) for call in graph.calls())
 
 
 def _integer_noise(graph: QGraph) -> tuple[tuple[Array, ...], ...]:
@@ -128,15 +225,14 @@ def _integer_noise(graph: QGraph) -> tuple[tuple[Array, ...], ...]:
 
 def plan(
     model: IntegerModel, options: ConvertOptions, *, progress: Progress = lambda text: None
-) -> Image:
+) -> Planned:
     """Schedule, lower and place a model; the result may exceed the budget."""
     limits = (options.budget.max_ram_bytes, options.target.sram_bytes)
     most = min((limit for limit in limits if limit), default=None)
     budget = dataclasses.replace(options.budget, max_ram_bytes=most)
-    planned = plan_model(
+    return plan_model(
         model.graph, options.target, budget, kernels=options.kernels, progress=progress
     )
-    return planned.image
 
 
 def convert_model(
@@ -148,13 +244,15 @@ def convert_model(
         DoesNotFitError: it needs more RAM or flash than the budget or the board has.
         UnsupportedError: a layer has no kernel.
     """
+    check_accumulators(model.graph)
     progress("schedule")
-    image = plan(model, options, progress=progress)
+    planned = plan(model, options, progress=progress)
     progress("emit")
-    graph = image.program.graph
-    reference = reference_files(graph, model.samples, model.float_outputs, model.source_tflite)
+    graph = planned.image.program.graph
+    reference = reference_files(graph, model.samples, model.float_outputs, model.sources)
+    reference[PLAN_FILE] = plan_text(planned.plan)
     sources = emit(
-        image,
+        planned.image,
         EmitOptions(
             options.name,
             options.target,

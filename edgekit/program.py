@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.column_blocks import ColumnBlocks
-from edgekit.ir import Array, QGraph
+from edgekit.ir import Array, Call, QGraph
 from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.layout import NHWC, Layout
-from edgekit.window import RowMap
+from edgekit.window import Region, RowMap
 
 InputMode = Literal["resident", "stream", "pull", "overwrite"]
 """resident: the whole input lies in the caller's memory; overwrite: in the arena, which reuses it;
 stream: its rows are pushed one by one; pull: rows are read through a callback."""
 Place = Literal["arena", "model_input", "model_output", "constant"]
 
+OutputMode = Literal["resident", "stream"]
+"""resident: the outputs lie in the caller's memory; stream: rows of the only one go to a callback."""
+
 INPUT_STEP = "input"
 """The layer name of the step that takes pushed or pulled rows; it is step 0."""
+OUTPUT_STEP = "output"
+"""The layer name of the step that hands over the rows of a streamed output; it is the last one."""
 CURSOR_BYTES = 8
 """Where a streamed run keeps its place (ek_cursor)."""
 ARENA_ALIGN = 8
@@ -39,6 +44,14 @@ MAX_FIRINGS = 0xFFFF
 def working_name(graph: QGraph, text: str) -> str:
     """The name of a buffer that holds no tensor: ``text``, unless a tensor is called that."""
     while text in graph.tensors:
+        text += "'"
+    return text
+
+
+def step_name(graph: QGraph, text: str) -> str:
+    """The layer name of a step that runs no node: ``text``, unless a node or tensor is called that."""
+    taken = {node.name for node in graph.nodes} | set(graph.tensors)
+    while text in taken:
         text += "'"
     return text
 
@@ -69,6 +82,12 @@ class Buffer:
             return self.busy
         return ((1 << (self.last - self.first + 1)) - 1) << self.first
 
+    def alive_at(self, position: int) -> bool:
+        """Whether it holds data at a position."""
+        if self.busy is None:
+            return self.first <= position <= self.last
+        return bool(self.busy >> position & 1)
+
     def alive_with(self, other: Buffer) -> bool:
         """Whether there is a position at which both hold data."""
         if self.busy is None and other.busy is None:
@@ -97,6 +116,8 @@ class Operand:
 
     ``pixels`` is height * width; ``row_bytes`` is the distance from one row to the next; 0 repeats
     one row. Row r lies at r % ``ring_rows``, and ``bytes`` are those of that many rows.
+    A step of a strip or patch sees a ``region`` of the tensor, whose first row and column lie
+    ``skip_bytes`` behind those of the buffer.
     """
 
     tensor: str
@@ -109,6 +130,8 @@ class Operand:
     ring_rows: int = 1
     layout: Layout = NHWC
     data: Array | None = None
+    skip_bytes: int = 0
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +206,7 @@ class Pair:
 class Step:
     """One layer: a kernel call, or a copy of rows where there is none (kernel None).
 
+    ``call`` is what the kernel computes: the layer's, or the part of it for a strip or patch.
     ``fill`` is the zero point that every output row is set to before it is computed, for the pads of
     a row-planar map. ``padding_value`` asks for a constant row of that value in place of rows of padding.
     """
@@ -201,6 +225,7 @@ class Step:
     loop: RowLoop | None = None
     fill: int | None = None
     padding_value: int | None = None
+    call: Call | None = None
 
 
 @dataclass(frozen=True)
@@ -217,13 +242,17 @@ class Firings:
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Steps [first, last] that run together, and the positions of the script that they take."""
+    """Steps [first, last] that run together, and the positions of the script that they take.
+
+    parts: strips or patches along each side, each with steps of its own.
+    """
 
     primitive: str
     first: int
     last: int
     script_begin: int
     script_end: int
+    parts: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,6 +271,7 @@ class Program:
     pairs: tuple[Pair, ...] = ()
     macs_executed: int = 0
     input_mode: InputMode = "resident"
+    output_mode: OutputMode = "resident"
 
     def verify(self) -> Program:
         """Check that steps name buffers that are alive when they fire, and that names are unique."""
@@ -253,12 +283,13 @@ class Program:
             read = step.operands if _reads(step, firings) else ()
             names = [o.buffer for o in (*read, *written) if o.place == "arena"]
             for name in (*names, *([step.scratch] if step.scratch else [])):
-                alive = by_name[name].positions >> position & 1
-                assert alive, f"{step.layer}: '{name}' is not alive"
+                assert by_name[name].alive_at(position), f"{step.layer}: '{name}' is not alive"
         return self
 
     def finish_entry(self) -> int:
-        """The first position of the script that writes to an output of the model."""
+        """The first position of the script that writes to an output that the caller holds."""
+        if self.output_mode == "stream":
+            return len(self.script)
         for position, firings in enumerate(self.script):
             if self.steps[firings.step].output.place == "model_output":
                 return position

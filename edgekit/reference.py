@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ from edgekit.ir import Array, QGraph
 from edgekit.serialize import load_qgraph, save_qgraph
 
 REFERENCE_FOLDER = "reference"
+PLAN_FILE = "plan.json"
 SAMPLE_COUNT = 32
-SOURCE_TFLITE = "source.tflite"
+SOURCE_TFLITE, SOURCE_ONNX, SOURCE_LEVELS = "source.tflite", "source.onnx", "source_levels.json"
 _SAMPLES, _FLOAT_OUTPUTS = "samples", "float_outputs"
 
 
@@ -23,16 +24,17 @@ def reference_files(
     graph: QGraph,
     samples: Sequence[Sequence[Array]],
     float_outputs: Sequence[Sequence[Array]] | None,
-    source_tflite: bytes | None,
+    sources: Mapping[str, bytes],
 ) -> dict[str, bytes]:
-    """File name -> content. ``samples`` and ``float_outputs`` are [sample][tensor]."""
+    """File name -> content. ``samples`` and ``float_outputs`` are [sample][tensor].
+
+    ``sources`` are the file that an integer model was imported from, and what its judge needs.
+    """
     files = dict(save_qgraph(graph))
     files |= _stacks(_SAMPLES, samples)
     if float_outputs is not None:
         files |= _stacks(_FLOAT_OUTPUTS, float_outputs)
-    if source_tflite is not None:
-        files[SOURCE_TFLITE] = source_tflite
-    return files
+    return files | dict(sources)
 
 
 def _stacks(name: str, rows: Sequence[Sequence[Array]]) -> dict[str, bytes]:
@@ -64,10 +66,9 @@ class Reference:
             return None
         return self._load(_FLOAT_OUTPUTS, len(self.graph.outputs))
 
-    @property
-    def source_tflite(self) -> bytes | None:
-        """The integer .tflite file that the model was imported from."""
-        path = self._folder / SOURCE_TFLITE
+    def source(self, name: str) -> bytes | None:
+        """A file that came with the import of an integer model, if there is one of this name."""
+        path = self._folder / name
         return path.read_bytes() if path.exists() else None
 
     def _load(self, name: str, count: int) -> tuple[tuple[Array, ...], ...]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 
@@ -48,6 +49,19 @@ class Axis:
             else None
             for position in positions
         ]
+
+    def part(self, begin: int, end: int, input_size: int) -> tuple[Axis, int, int] | None:
+        """The window of outputs [begin, end) alone, and the inputs [first, last) that it slides over.
+
+        Padding remains where the map ends; elsewhere the window finds the inputs beyond. None: all
+        that these outputs see is padding, or inputs lie apart.
+        """
+        positions = self.first_input(begin), self.first_input(end - 1) + self.extent
+        first, last = max(positions[0], 0), min(positions[1], input_size)
+        if self.upsampling != 1 or first >= last:
+            return None
+        padding = {"pad_before": first - positions[0], "pad_after": positions[1] - last}
+        return dataclasses.replace(self, **padding), first, last
 
     def problem(self, input_size: int) -> str | None:
         """What is wrong with this window over ``input_size`` inputs, or None."""
@@ -104,6 +118,33 @@ class Window:
             axis == Axis(kernel=1)
             or (axis.kernel == axis.stride == axis.upsampling == 1 and not axis.pad_before)
             for axis in (self.height, self.width)
+        )
+
+
+@dataclass(frozen=True)
+class Region:
+    """Rows [top, bottom) and columns [left, right) of a map."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def union(self, other: Region) -> Region:
+        """The least region that holds both."""
+        return Region(
+            min(self.top, other.top),
+            max(self.bottom, other.bottom),
+            min(self.left, other.left),
+            max(self.right, other.right),
         )
 
 

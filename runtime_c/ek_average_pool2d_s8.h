@@ -22,14 +22,19 @@ typedef struct {
 } ek_average_pool2d_s8;
 
 /* rows: kernel_height pointers to [input_width][channels of the block], NULL for padding.
- * output: [output width][channels], of which those of the block are written. No scratch. */
+ * output: [output width][channels], of which those of the block are written. No scratch.
+ * __c averages at most 180 taps. */
 void ek_average_pool2d_s8__ref(const void *layer, const void *const *rows, void *output,
                                const ek_region *region, void *scratch);
+void ek_average_pool2d_s8__c(const void *layer, const void *const *rows, void *output,
+                             const ek_region *region, void *scratch);
 
 /* Accumulates (ek_kernel.h) over kernel_height input rows, which are all rows of the map; nothing
  * is padded. rows: one pointer, to [input_width][channels]. output: as above, one row, all of it.
  * scratch: int32_t [output width][channels]. */
 void ek_average_pool2d_s8__ref_accumulating(const void *layer, const void *const *rows,
                                             void *output, const ek_region *region, void *scratch);
+void ek_average_pool2d_s8__c_accumulating(const void *layer, const void *const *rows, void *output,
+                                          const ek_region *region, void *scratch);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Depthwise 3x3 convolution of int8 row-planar rows, one output channel per input channel. */
+/* Depthwise convolution of int8 row-planar rows, one output channel per input channel. */
 #ifndef EK_DEPTHWISE_CONV2D_S8_ROW_PLANAR_H
 #define EK_DEPTHWISE_CONV2D_S8_ROW_PLANAR_H
 
@@ -18,9 +18,9 @@ typedef struct {
   int32_t maximum;
 } ek_depthwise_conv2d_s8_row_planar;
 
-/* Stride 1 and 2 along the width.
+/* k x k taps, stride 1 and 2 along the width.
  *
- * rows: 3 pointers to row-planar rows [channels of the block][channel_stride], 4-byte aligned
+ * rows: k pointers to row-planar rows [channels of the block][channel_stride], 4-byte aligned
  *       (edgekit/layout.py), whose left padding is the window's; padding rows hold the zero point.
  * output: NHWC [output width][channels], of which those of the block are written: one or more.
  * No scratch. */
@@ -28,6 +28,18 @@ void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s1(const void *layer, const void 
                                                   void *output, const ek_region *region,
                                                   void *scratch);
 void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s2(const void *layer, const void *const *rows,
+                                                  void *output, const ek_region *region,
+                                                  void *scratch);
+void ek_depthwise_conv2d_s8_row_planar__dsp_5x5s1(const void *layer, const void *const *rows,
+                                                  void *output, const ek_region *region,
+                                                  void *scratch);
+void ek_depthwise_conv2d_s8_row_planar__dsp_5x5s2(const void *layer, const void *const *rows,
+                                                  void *output, const ek_region *region,
+                                                  void *scratch);
+void ek_depthwise_conv2d_s8_row_planar__dsp_7x7s1(const void *layer, const void *const *rows,
+                                                  void *output, const ek_region *region,
+                                                  void *scratch);
+void ek_depthwise_conv2d_s8_row_planar__dsp_7x7s2(const void *layer, const void *const *rows,
                                                   void *output, const ek_region *region,
                                                   void *scratch);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ek_dsp_depthwise_assembly.h"
 #include "ek_dsp_depthwise_row.h"
 
 #if defined(__ARM_FEATURE_DSP)
@@ -8,15 +9,17 @@
  * pointer stays: sp points at the row, whose fields are the working space (SLOT_...). */
 /* One line per line of assembly, which clang-format does not know. */
 /* clang-format off */
-#define SLOT_GROUPS_END "[sp]"  /* then the cursor: where the next pixel is stored */
-#define SLOT_CURSOR "[sp, #4]"  /* then pixel_stride */
-#define SLOT_OUTPUT "[sp, #12]" /* then group_bytes */
-#define SLOT_TAIL "[sp, #20]"
-#define SLOT_PACKED_END "[sp, #24]"
-#define SLOT_INPUT_GAP "[sp, #28]"
-#define SLOT_SAVED "[sp, #32]"
+#define FREE_1 "r7"
+#define FREE_2 "r12"
+#define FREE_3 "lr"
 
-#define PARAMETER_BIAS "[r3, #12]"
+#define SLOT_TAIL "[sp, #20]" /* then finish */
+#define SLOT_FINISH_GROUP "[sp, #24]"
+#define SLOT_FINISH_TAIL "[sp, #28]"
+#define SLOT_PACKED_END "[sp, #32]" /* then input_gap */
+#define SLOT_SAVED "[sp, #40]"
+
+#define PARAMETER_BIAS "[r3, #36]"
 #define PARAMETER_CLAMP "[r3, #40]"
 
 /* Rows of sums. The first term of pixel i is added to s<i>: the bias in the first kernel row (in
@@ -117,21 +120,9 @@
 
 #define SUMS(ROW, bias)                                                                            \
   "ldr " bias ", " PARAMETER_BIAS "\n"                                                             \
-  ROW("r4", "r0", "16", bias, bias, bias, bias)                                                    \
-  ROW("r5", "r1", "24", "r8", "r9", "r10", "r11")                                                  \
-  ROW("r6", "r2", "32", "r8", "r9", "r10", "r11")
-
-/* One step for the sum of every pixel. */
-#define PIXELS_1(step) step("r8")
-#define PIXELS_2(step) PIXELS_1(step) step("r9")
-#define PIXELS_3(step) PIXELS_2(step) step("r10")
-#define PIXELS_4(step) PIXELS_3(step) step("r11")
-
-#define SCALE(sum) "smmlar " sum ", " sum ", r7, r12\n"
-#define SCALE_NUDGED(sum) "add lr, r12, " sum ", asr #31\nsmmlar " sum ", " sum ", r7, lr\n"
-#define SHIFT(sum) "asr " sum ", " sum ", lr\n"
-#define SATURATE(sum) "ssat " sum ", #8, " sum "\n"
-#define CLAMP(sum) "qadd8 " sum ", " sum ", r7\nsub " sum ", " sum ", r12\n"
+  ROW("r4", "r0", "12", bias, bias, bias, bias)                                                    \
+  ROW("r5", "r1", "20", "r8", "r9", "r10", "r11")                                                  \
+  ROW("r6", "r2", "28", "r8", "r9", "r10", "r11")
 
 #define AT_ZERO_POINT(P)                                                                           \
   "ldm r3, {r7, r12, lr}\n" PIXELS_##P(SCALE) PIXELS_##P(SHIFT) PIXELS_##P(SATURATE)
@@ -140,16 +131,7 @@
       PIXELS_##P(SATURATE)
 #define CLAMPED(P) LINEAR(P) "ldrd r7, r12, " PARAMETER_CLAMP "\n" PIXELS_##P(CLAMP)
 
-#define STORE_1 "ldr r7, " SLOT_CURSOR "\nstrb r8, [r7]\n"
-#define STORE_2 "ldrd r7, r12, " SLOT_CURSOR "\nstrb r8, [r7]\nstrb r9, [r7, r12]\n"
-#define STORE_3 STORE_2 "strb r10, [r7, r12, lsl #1]\n"
-#define STORE_4                                                                                    \
-  STORE_3 "add r7, r7, r12\nstrb r11, [r7, r12, lsl #1]\nadd r7, r7, r12\n"                        \
-          "add r7, r7, r12, lsl #1\n"
-
-#define SECTION(name) ".pushsection .text." name ", \"ax\", %progbits\n"
-
-#define ROW_GROUPS(name, ROW, finish)                                                              \
+#define ROW_BEGIN(name)                                                                            \
   SECTION(name)                                                                                    \
   ".syntax unified\n.thumb\n.balign 4\n"                                                           \
   ".global " name "\n"                                                                             \
@@ -157,66 +139,75 @@
   ".thumb_func\n" name ":\n"                                                                       \
   "ldr r12, " SLOT_SAVED "\n"                                                                      \
   "stm r12, {r4-r11, lr}\n"                                                                        \
-  "ldr r4, " SLOT_TAIL "\n"                                                                        \
+  "ldrd r4, r6, " SLOT_TAIL "\n"                                                                   \
   "adr.w r5, 7f\n"                                                                                 \
-  "ldr r4, [r5, r4, lsl #2]\n"                                                                     \
-  "add r4, r4, r5\n"                                                                               \
-  "str r4, " SLOT_TAIL "\n"                                                                        \
-  "1:\n" NEXT("r4", "r0") NEXT("r5", "r1")                                                         \
-      NEXT("r6", "r2") "ldrd r7, r12, " SLOT_OUTPUT "\n"                                           \
-                       "add r8, r7, #1\n"                                                          \
-                       "add r12, r12, r7\n"                                                        \
-                       "str r8, " SLOT_OUTPUT "\n"                                                 \
-                       "strd r12, r7, " SLOT_GROUPS_END "\n"                                       \
-                       "cmp r7, r12\n"                                                             \
-                       "beq.w 3f\n"                                                                \
-                       "2:\n" SUMS(ROW##_4, "r11") finish(4) STORE_4 "ldr lr, " SLOT_GROUPS_END    \
-                                                                     "\n"                          \
-                                                                     "str r7, " SLOT_CURSOR "\n"   \
-                                                                     "cmp r7, lr\n"                \
-                                                                     "bne.w 2b\n"                  \
-                                                                     "3:\n"                        \
-                                                                     "ldr pc, " SLOT_TAIL "\n"     \
-                                                                     ".popsection\n"
+  "ldr r7, [r5, r4, lsl #2]\n"                                                                     \
+  "add r4, r4, r4, lsl #1\n"                                                                       \
+  "add r4, r4, r6\n"                                                                               \
+  "add r8, r5, #20\n"                                                                              \
+  "ldr r9, [r8, r4, lsl #2]\n"                                                                     \
+  "ldr r10, [r8, r6, lsl #2]\n"                                                                    \
+  "add r7, r7, r5\n"                                                                               \
+  "add r9, r9, r5\n"                                                                               \
+  "add r10, r10, r5\n"                                                                             \
+  "strd r7, r10, " SLOT_TAIL "\n"                                                                  \
+  "str r9, " SLOT_FINISH_TAIL "\n"
 
-#define ROW_TAILS(name, ROW, finish, channel_bytes)                                                \
+#define ROW_GROUPS(ROW)                                                                            \
+  "1:\n" NEXT("r4", "r0") NEXT("r5", "r1") NEXT("r6", "r2") BEGIN_CHANNEL                          \
+  "2:\n" SUMS(ROW##_4, "r11")                                                                      \
+  "ldr pc, " SLOT_FINISH_GROUP "\n"                                                                \
+  "10:\n" AT_ZERO_POINT(4) NEXT_GROUP "ldr pc, " SLOT_TAIL "\n"                                    \
+  "11:\n" LINEAR(4) NEXT_GROUP "ldr pc, " SLOT_TAIL "\n"                                           \
+  "12:\n" CLAMPED(4) NEXT_GROUP                                                                    \
+  "3:\n"                                                                                           \
+  "ldr pc, " SLOT_TAIL "\n"                                                                        \
+  ".popsection\n"
+
+#define ROW_TAIL(name, label, ROW, P, bias, clamped_end, end)                                      \
   SECTION(name)                                                                                    \
-  "4:\n" SUMS(ROW##_1, "r8") finish(1) STORE_1 "b 8f\n"                                            \
-                                               "5:\n" SUMS(ROW##_2, "r9") finish(2) STORE_2        \
-      "b 8f\n"                                                                                     \
-      "6:\n" SUMS(ROW##_3, "r10") finish(3) STORE_3                                                \
-      "8:\n"                                                                                       \
-      "ldr r7, " SLOT_INPUT_GAP "\n"                                                               \
-      "ldr r8, " SLOT_PACKED_END "\n"                                                              \
-      "add r3, r3, #" #channel_bytes "\n"                                                          \
-      "cbz r7, 9f\n"                                                                               \
-      "add r0, r0, r7\n"                                                                           \
-      "add r1, r1, r7\n"                                                                           \
-      "add r2, r2, r7\n"                                                                           \
-      "9:\n"                                                                                       \
-      "cmp r3, r8\n"                                                                               \
-      "bne.w 1b\n"                                                                                 \
-      "ldr r12, " SLOT_SAVED "\n"                                                                  \
-      "ldm r12, {r4-r11, pc}\n"                                                                    \
-      ".balign 4\n"                                                                                \
-      "7:\n"                                                                                       \
-      ".word 8b - 7b + 1, 4b - 7b + 1, 5b - 7b + 1, 6b - 7b + 1\n"                                 \
-      ".size " name ", . - " name "\n"                                                             \
-      ".popsection\n"
+  label ":\n" SUMS(ROW##_##P, bias)                                                                \
+  "ldr pc, " SLOT_FINISH_TAIL "\n"                                                                 \
+  label "2:\n" CLAMPED(P) STORE_##P clamped_end                                                    \
+  label "1:\n" LINEAR(P) STORE_##P "b.w 8f\n"                                                      \
+  label "0:\n" AT_ZERO_POINT(P) STORE_##P end                                                      \
+  ".popsection\n"
+
+#define ROW_END(name)                                                                              \
+  SECTION(name)                                                                                    \
+  "8:\n"                                                                                           \
+  "ldrd r8, r7, " SLOT_PACKED_END "\n"                                                             \
+  "add r3, r3, #40\n"                                                                              \
+  "cbz r7, 13f\n"                                                                                  \
+  "add r0, r0, r7\n"                                                                               \
+  "add r1, r1, r7\n"                                                                               \
+  "add r2, r2, r7\n"                                                                               \
+  "13:\n"                                                                                          \
+  "cmp r3, r8\n"                                                                                   \
+  "bne.w 1b\n"                                                                                     \
+  "ldr r12, " SLOT_SAVED "\n"                                                                      \
+  "ldm r12, {r4-r11, pc}\n"                                                                        \
+  ".balign 4\n"                                                                                    \
+  "7:\n"                                                                                           \
+  ".word 8b - 7b + 1, 4b - 7b + 1, 5b - 7b + 1, 6b - 7b + 1, 9b - 7b + 1\n"                        \
+  ".word 10b - 7b + 1, 11b - 7b + 1, 12b - 7b + 1\n"                                               \
+  ".word 40b - 7b + 1, 41b - 7b + 1, 42b - 7b + 1\n"                                               \
+  ".word 50b - 7b + 1, 51b - 7b + 1, 52b - 7b + 1\n"                                               \
+  ".word 60b - 7b + 1, 61b - 7b + 1, 62b - 7b + 1\n"                                               \
+  ".word 0, 0, 0\n"                                                                                \
+  ".size " name ", . - " name "\n"                                                                 \
+  ".popsection\n"
 
 /* In parts, because C99 promises no longer strings than 4095 bytes. */
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s1_at_zero_point", S1_ROW, AT_ZERO_POINT));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s1_at_zero_point", S1_ROW, AT_ZERO_POINT, 40));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s1_linear", S1_ROW, LINEAR));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s1_linear", S1_ROW, LINEAR, 40));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s1_clamped", S1_ROW, CLAMPED));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s1_clamped", S1_ROW, CLAMPED, 48));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s2_at_zero_point", S2_ROW, AT_ZERO_POINT));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s2_at_zero_point", S2_ROW, AT_ZERO_POINT, 40));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s2_linear", S2_ROW, LINEAR));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s2_linear", S2_ROW, LINEAR, 40));
-__asm__(ROW_GROUPS("ek_dsp_depthwise_3x3s2_clamped", S2_ROW, CLAMPED));
-__asm__(ROW_TAILS("ek_dsp_depthwise_3x3s2_clamped", S2_ROW, CLAMPED, 48));
+#define ROWS(name, ROW)                                                                            \
+  __asm__(ROW_BEGIN(name) ROW_GROUPS(ROW));                                                        \
+  __asm__(ROW_TAIL(name, "6", ROW, 3, "r10", "b.w 9f\n", "b.w 8f\n"));                             \
+  __asm__(ROW_TAIL(name, "5", ROW, 2, "r9", "b.w 9f\n", "b.w 8f\n"));                              \
+  __asm__(ROW_TAIL(name, "4", ROW, 1, "r8", "9:\nadd r3, r3, #8\nb.w 8f\n", ""));                 \
+  __asm__(ROW_END(name))
+
+ROWS("ek_dsp_depthwise_3x3s1", S1_ROW);
+ROWS("ek_dsp_depthwise_3x3s2", S2_ROW);
 
 /* clang-format on */
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inner tile of ek_pointwise_s8__dsp_4x2: up to 4 pixels x 2 output channels.
+/* The inner tile of the convolutions on packed pairs: up to 4 pixels x 2 output channels.
  *
  * Two implementations of one contract, chosen by the compiler's core: __arm where there are DSP
  * instructions (assembly: with intrinsics GCC 12 spills at 14 live registers, 1.36 instead of 0.9
  * instructions per MAC), __portable elsewhere. Same input, same bytes.
  *
- * Lanes: the pixels of a tile as int16, for every group of 4 input channels k the pairs
- * (k, k + 2) of 4 pixels, then (k + 1, k + 3) of 4 pixels; the order in which SXTB16 expands bytes.
+ * Lanes: the pixels of a tile as int16, for every group of 4 taps k the pairs (k, k + 2) of 4
+ * pixels, then (k + 1, k + 3) of 4 pixels; the order in which SXTB16 expands bytes. A tile of one
+ * pixel has no room for others.
  *
  * Packed weights of a pair of output channels 0 and 1, in words:
  *   bias 0; per group the lanes (k, k + 2), then (k + 1, k + 3), a lane being 256 * w1 + w0;
@@ -21,6 +22,7 @@
 #define EK_DSP_POINTWISE_TILE_H
 
 #include "ek_dsp_registers.h"
+#include "ek_dsp_windows.h"
 
 /* Passed by value: on Arm it then lies in the caller's frame, where the tile may write. */
 typedef struct {
@@ -28,19 +30,33 @@ typedef struct {
   int32_t channel_step;     /* bytes from one output channel to the next */
   int32_t pixel_offsets[3]; /* bytes from pixel 0 to pixels 1, 2, 3 */
   const int16_t *lanes;     /* 4-byte aligned */
-  const int16_t *lanes_end; /* lanes + 16 * groups */
+  const int16_t *lanes_end; /* lanes + groups * ek_dsp_lanes_per_group(pixels) */
   const int32_t *packed_end;
   uintptr_t spill[3]; /* working space */
 } ek_dsp_pointwise_tile;
+
+static inline int32_t ek_dsp_lanes_per_group(int32_t pixels) { return pixels == 1 ? 4 : 16; }
+
+/* Passed by value for the same reason. */
+typedef struct {
+  ek_dsp_windows windows;
+  uintptr_t spill[2]; /* working space */
+} ek_dsp_expansion;
 
 /* Assembly has the names of C. */
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Expands pixels 0 to count - 1 (1 to 4), channel_groups * 4 of their channels. */
-void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_groups, int32_t count,
-                   int16_t *lanes);
+/* Expands the segments of the windows of 4 pixels; segments point at the first pixel's. Returns the
+ * place behind the lanes. */
+int16_t *ek_dsp_expand_4(ek_dsp_registers *saved, const int8_t *const *segments,
+                         const int8_t *const *segments_end, int16_t *lanes,
+                         ek_dsp_expansion expansion);
+
+/* The same for 1, 2 or 3 pixels. */
+int16_t *ek_dsp_expand_few(const int8_t *const *segments, const int8_t *const *segments_end,
+                           int16_t *lanes, const ek_dsp_windows *windows, int32_t pixels);
 
 /* All pairs of [packed, tile.packed_end) for a tile of 1, 2, 3 or 4 pixels; groups >= 1.
  * GENERAL stores sums with their biases, channels 0 and 1 of every pixel, pair after pair. */

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum { LANES_PER_GROUP = 16 };
-
 static int32_t load_word(const int8_t *bytes) {
   int32_t word;
   memcpy(&word, bytes, sizeof word);
@@ -28,46 +26,92 @@ static int32_t odd_bytes(int32_t word) {
   return lanes;
 }
 
-static void expand_4(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_groups,
-                     int16_t *lanes) {
-  for (const int8_t *end = pixels + channel_groups * 4; pixels != end; pixels += 4) {
-    const int32_t a = load_word(pixels);
-    const int32_t b = load_word(pixels + pixel_bytes);
-    const int32_t c = load_word(pixels + pixel_bytes * 2);
-    const int32_t d = load_word(pixels + pixel_bytes * 3);
-    store_word(lanes, even_bytes(a));
-    store_word(lanes + 2, even_bytes(b));
-    store_word(lanes + 4, even_bytes(c));
-    store_word(lanes + 6, even_bytes(d));
-    store_word(lanes + 8, odd_bytes(a));
-    store_word(lanes + 10, odd_bytes(b));
-    store_word(lanes + 12, odd_bytes(c));
-    store_word(lanes + 14, odd_bytes(d));
-    lanes += LANES_PER_GROUP;
-  }
-}
-
-static void expand_1(const int8_t *pixels, int32_t channel_groups, int16_t *lanes) {
-  for (const int8_t *end = pixels + channel_groups * 4; pixels != end; pixels += 4) {
+/* One pixel. second: lanes from those of channels (k, k + 2) to (k + 1, k + 3). */
+static int16_t *expand_1(const int8_t *pixels, const int8_t *end, int32_t second, int16_t *lanes) {
+  for (; pixels != end; pixels += 4) {
     const int32_t word = load_word(pixels);
     store_word(lanes, even_bytes(word));
-    store_word(lanes + 8, odd_bytes(word));
-    lanes += LANES_PER_GROUP;
+    store_word(lanes + second, odd_bytes(word));
+    lanes += 2 * second;
   }
+  return lanes;
 }
 
-void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_groups, int32_t count,
-                   int16_t *lanes) {
-  if (count == 4) {
-    expand_4(pixels, pixel_bytes, channel_groups, lanes);
-    return;
+int16_t *ek_dsp_expand_few(const int8_t *const *segments, const int8_t *const *segments_end,
+                           int16_t *lanes, const ek_dsp_windows *windows, int32_t pixels) {
+  const int32_t second = ek_dsp_lanes_per_group(pixels) / 2;
+  const int32_t bytes = windows->segment_bytes;
+  for (; segments != segments_end; segments++) {
+    const int8_t *x = *segments;
+    int16_t *behind = lanes;
+    for (int32_t pixel = 0; pixel < pixels; pixel++, x += windows->pixel_step) {
+      behind = expand_1(x, x + bytes, second, lanes + pixel * 2);
+      if (windows->overlap != 0) {
+        const int8_t *rest = x + (bytes - windows->overlap);
+        behind = expand_1(rest, rest + 4, second, behind);
+      }
+    }
+    lanes = behind - (pixels - 1) * 2;
   }
-  for (int32_t pixel = 0; pixel < count; pixel++) {
-    expand_1(pixels + pixel * pixel_bytes, channel_groups, lanes + pixel * 2);
-  }
+  return lanes;
 }
 
-/* Registers: r0 lanes, r1 packed, r2 and r3 lanes of two pixels, r12 packed weights, lr weights 0;
+/* Registers: r0 the segment's next word, r1 next segment, r2 pixel_step, r12 three times that, r3
+ * lanes, lr end of the whole groups; r4-r7 words of the pixels, r8-r11 their even bytes. sp points
+ * at the expansion, as in the tile below. */
+/* clang-format off */
+#define LOAD_WORDS                                                                                 \
+  "ldr r5, [r0, r2]\n"                                                                             \
+  "ldr r6, [r0, r2, lsl #1]\n"                                                                     \
+  "ldr r7, [r0, r12]\n"                                                                            \
+  "ldr r4, [r0], #4\n"
+#define STORE_EVEN                                                                                 \
+  "sxtb16 r8, r4\n"                                                                                \
+  "sxtb16 r9, r5\n"                                                                                \
+  "sxtb16 r10, r6\n"                                                                               \
+  "sxtb16 r11, r7\n"                                                                               \
+  "stm r3!, {r8-r11}\n"
+#define TURN                                                                                       \
+  "sxtb16 r4, r4, ror #8\n"                                                                        \
+  "sxtb16 r5, r5, ror #8\n"                                                                        \
+  "sxtb16 r6, r6, ror #8\n"                                                                        \
+  "sxtb16 r7, r7, ror #8\n"
+
+__asm__(".pushsection .text.ek_dsp_expand_4, \"ax\", %progbits\n"
+        ".syntax unified\n.thumb\n.balign 4\n"
+        ".global ek_dsp_expand_4\n"
+        ".type ek_dsp_expand_4, %function\n"
+        ".thumb_func\n"
+        "ek_dsp_expand_4:\n"
+        "stm r0, {r4-r11, lr}\n"
+        "strd r2, r0, [sp, #12]\n"
+        "ldr r2, [sp, #8]\n"
+        "add r12, r2, r2, lsl #1\n"
+        "1:\n"
+        "ldr r0, [r1], #4\n"
+        "ldr lr, [sp]\n"
+        "add lr, lr, r0\n"
+        "2:\n" LOAD_WORDS STORE_EVEN TURN
+        "cmp r0, lr\n"
+        "stm r3!, {r4-r7}\n"
+        "bne 2b\n"
+        "ldr r4, [sp, #4]\n"
+        "cbz r4, 3f\n"
+        "sub r0, r0, r4\n" LOAD_WORDS STORE_EVEN TURN
+        "stm r3!, {r4-r7}\n"
+        "3:\n"
+        "ldr r4, [sp, #12]\n"
+        "cmp r1, r4\n"
+        "bne 1b\n"
+        "mov r0, r3\n"
+        "ldr r12, [sp, #16]\n"
+        "ldm r12, {r4-r11, pc}\n"
+        ".size ek_dsp_expand_4, . - ek_dsp_expand_4\n"
+        ".popsection\n");
+/* clang-format on */
+
+/* Registers: r0 lanes, r1 packed, r2 and r3 lanes of two pixels, r12 packed weights, lr weights 0
+ * (of one pixel: also r7 and r6);
  * r4/r5, r6/r7, r8/r9, r10/r11 sums of channels 0/1 of pixels 0 to 3. The stack pointer stays: sp
  * points at the tile, whose fields are the working space (SLOT_...); saved holds r4-r11 and lr. */
 /* One line per line of assembly, which clang-format does not know. */
@@ -80,16 +124,19 @@ void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_gr
 #define SLOT_FINISH "[sp, #36]"
 #define SLOT_SAVED "[sp, #40]"
 
-/* Every instruction of a word is 4 bytes long: the loop is entered in its middle, so that its
+/* Every instruction of a group is 4 bytes long: the loop is entered in its middle, so that its
  * unrolled groups need no remainder. */
 #define MAC_PAIR(low, high, x)                                                                     \
   "smlad " low ", " x ", lr, " low "\n"                                                            \
   "smlad " high ", " x ", r12, " high "\n"
-#define WORD_1                                                                                     \
-  "ldr r12, [r1], #4\n"                                                                            \
-  "ldr r2, [r0], #16\n"                                                                            \
+#define GROUP_1                                                                                    \
+  "ldrd r12, r7, [r1], #8\n"                                                                       \
+  "ldrd r2, r3, [r0], #8\n"                                                                        \
   "sxtb16 lr, r12\n"                                                                               \
-  MAC_PAIR("r4", "r5", "r2")
+  "sxtb16 r6, r7\n"                                                                                \
+  MAC_PAIR("r4", "r5", "r2")                                                                       \
+  "smlad r4, r3, r6, r4\n"                                                                         \
+  "smlad r5, r3, r7, r5\n"
 #define WORD_2                                                                                     \
   "ldr r12, [r1], #4\n"                                                                            \
   "ldrd r2, r3, [r0], #16\n"                                                                       \
@@ -113,6 +160,9 @@ void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_gr
   "ldrd r2, r3, [r0], #8\n"                                                                        \
   MAC_PAIR("r8", "r9", "r2")                                                                       \
   MAC_PAIR("r10", "r11", "r3")
+#define GROUP_2 WORD_2 WORD_2
+#define GROUP_3 WORD_3 WORD_3
+#define GROUP_4 WORD_4 WORD_4
 
 /* One step for the sums of every pixel of a tile. */
 #define LOWS_1(step) step("r4")
@@ -215,7 +265,7 @@ void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_gr
   "ldr r4, [r1], #4\n"                                                                             \
   "ldr r0, " SLOT_LANES "\n" SPREAD_BIAS_##P "ldr pc, " SLOT_LOOP_ENTRY "\n"                       \
                                              "1:\n"                                                \
-                                             ".rept 2 * " #unrolled "\n" WORD_##P                  \
+                                             ".rept " #unrolled "\n" GROUP_##P                  \
       ".endr\n"                                                                                    \
       "ldr r12, " SLOT_LANES_END "\n"                                                              \
       "cmp r0, r12\n"                                                                              \
@@ -237,7 +287,7 @@ void ek_dsp_expand(const int8_t *pixels, int32_t pixel_bytes, int32_t channel_gr
          ".popsection\n"
 
 /* In parts, because C99 promises no longer strings than 4095 bytes. */
-__asm__(TILE_SUMS(1, 4, 40));
+__asm__(TILE_SUMS(1, 8, 32));
 __asm__(TILE_FAST(1));
 __asm__(TILE_OTHERS(1));
 __asm__(TILE_SUMS(2, 4, 56));

@@ -21,18 +21,25 @@ enum {
 enum { EK_DSP_MULTIPLIER = 0, EK_DSP_OFFSET = 1, EK_DSP_EXPONENT = 2 };
 enum { EK_DSP_RAISE = 0, EK_DSP_LOWER = 1 };
 
-/* doubled: twice the sum. clamp: raise and lower, read when the finish is EK_DSP_CLAMPED. */
-static inline int8_t ek_dsp_requantize(int32_t doubled, const int32_t *channel,
-                                       const int32_t *clamp, int32_t finish) {
-  const int64_t product = (int64_t)doubled * channel[EK_DSP_MULTIPLIER];
-  const int32_t high = (int32_t)((product + ((int64_t)1 << 31)) >> 32);
-  const int32_t nudge = finish != EK_DSP_AT_ZERO_POINT && doubled < 0 ? -1 : 0;
+/* high: doubling_high_multiply(sum, multiplier). clamp: raise and lower, read when the finish is
+ * EK_DSP_CLAMPED. */
+static inline int8_t ek_dsp_finish(int32_t high, int32_t is_negative, const int32_t *channel,
+                                   const int32_t *clamp, int32_t finish) {
+  const int32_t nudge = finish != EK_DSP_AT_ZERO_POINT && is_negative ? -1 : 0;
   const int32_t value = (high + (channel[EK_DSP_OFFSET] + nudge)) >> channel[EK_DSP_EXPONENT];
   const int32_t saturated = ek_clamp(value, -128, 127);
   if (finish != EK_DSP_CLAMPED) {
     return (int8_t)saturated;
   }
   return (int8_t)(ek_clamp(saturated + clamp[EK_DSP_RAISE], -128, 127) - clamp[EK_DSP_LOWER]);
+}
+
+/* doubled: twice the sum. */
+static inline int8_t ek_dsp_requantize(int32_t doubled, const int32_t *channel,
+                                       const int32_t *clamp, int32_t finish) {
+  const int64_t product = (int64_t)doubled * channel[EK_DSP_MULTIPLIER];
+  const int32_t high = (int32_t)((product + ((int64_t)1 << 31)) >> 32);
+  return ek_dsp_finish(high, doubled < 0, channel, clamp, finish);
 }
 
 #endif

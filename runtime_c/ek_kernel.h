@@ -3,15 +3,10 @@
 #ifndef EK_KERNEL_H
 #define EK_KERNEL_H
 
+#include "ek_member.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-/* Names a member in an initializer. C++ has learned that in 2020; before, the place counts. */
-#if defined(__cplusplus) && __cplusplus < 202002L
-#define EK_MEMBER(name)
-#else
-#define EK_MEMBER(name) .name =
-#endif
 
 /* The part of an output map that a call computes: columns [column_begin, column_end) of one row,
  * 0 <= column_begin <= column_end <= output width, and of them channels

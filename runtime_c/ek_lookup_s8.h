@@ -15,5 +15,7 @@ typedef struct {
  * output: [width][channels]; it may be the input. No scratch. */
 void ek_lookup_s8__ref(const void *layer, const void *const *rows, void *output,
                        const ek_region *region, void *scratch);
+void ek_lookup_s8__c(const void *layer, const void *const *rows, void *output,
+                     const ek_region *region, void *scratch);
 
 #endif

@@ -19,16 +19,21 @@ typedef struct {
 
 /* inputs: one pointer, to [outer][count][inner]. output: [outer][inner]. No scratch. */
 void ek_mean_s8__ref(const void *layer, const void *const *inputs, void *output, void *scratch);
+void ek_mean_s8__c(const void *layer, const void *const *inputs, void *output, void *scratch);
 
 /* rows: one pointer, to [output width][count][inner]. output: [output width][inner]; outer counts
  * for nothing. No scratch. */
 void ek_mean_s8__ref_rows(const void *layer, const void *const *rows, void *output,
                           const ek_region *region, void *scratch);
+void ek_mean_s8__c_rows(const void *layer, const void *const *rows, void *output,
+                        const ek_region *region, void *scratch);
 
 /* Accumulates (ek_kernel.h) over outer input rows. rows: one pointer, to [count][inner], the
  * elements that the row adds to each mean; the scale contains 1 / (outer * count), which obeys the
  * bound of count. output: [inner]. scratch: int32_t [inner]. */
 void ek_mean_s8__ref_accumulating(const void *layer, const void *const *rows, void *output,
                                   const ek_region *region, void *scratch);
+void ek_mean_s8__c_accumulating(const void *layer, const void *const *rows, void *output,
+                                const ek_region *region, void *scratch);
 
 #endif

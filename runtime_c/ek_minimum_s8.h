@@ -28,5 +28,7 @@ typedef struct {
  */
 void ek_minimum_s8__ref(const void *layer, const void *const *rows, void *output,
                         const ek_region *region, void *scratch);
+void ek_minimum_s8__c(const void *layer, const void *const *rows, void *output,
+                      const ek_region *region, void *scratch);
 
 #endif

@@ -14,10 +14,13 @@ typedef struct {
   ek_window_reader read;
   const ek_map *source; /* the place among the bases at which the source is */
   const ek_map *output;
+  int32_t y; /* the first row and column that are needed, and how many columns */
+  int32_t x;
   int32_t width;
 } ek_pull_step;
 
-/* Reads row row of the input; detail is an ek_pull_step. */
+/* Reads columns of row y + row of the input into row row of the output; detail is an ek_pull_step.
+ */
 void ek_run_pull(const void *detail, uint8_t *const *bases, int32_t row);
 
 #endif

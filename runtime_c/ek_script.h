@@ -3,6 +3,8 @@
 #ifndef EK_SCRIPT_H
 #define EK_SCRIPT_H
 
+#include "ek_member.h"
+
 #include <stddef.h>
 #include <stdint.h>
 

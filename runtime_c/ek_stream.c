@@ -63,10 +63,8 @@ void ek_stream_begin(const ek_stream *stream, uint8_t *arena) {
   keep(stream, arena, start);
 }
 
-ek_status ek_stream_push(const ek_stream *stream, uint8_t *arena, const uint8_t *rows,
-                         uint32_t row_count) {
-  ek_cursor cursor = cursor_of(stream, arena);
-  uint8_t *bases[2] = {arena, (uint8_t *)(uintptr_t)rows};
+ek_status ek_stream_push(const ek_stream *stream, uint8_t **bases, uint32_t row_count) {
+  ek_cursor cursor = cursor_of(stream, bases[0]);
   if (row_count > stream->input_rows || cursor.rows > stream->input_rows - row_count) {
     return EK_TOO_MANY_ROWS;
   }
@@ -75,7 +73,7 @@ ek_status ek_stream_push(const ek_stream *stream, uint8_t *arena, const uint8_t 
     take_row(stream, &cursor, bases);
     bases[1] += stream->row_bytes;
   }
-  keep(stream, arena, cursor);
+  keep(stream, bases[0], cursor);
   return EK_OK;
 }
 

@@ -27,11 +27,10 @@ typedef struct {
 /* Starts a run, whatever the arena holds. */
 void ek_stream_begin(const ek_stream *stream, uint8_t *arena);
 
-/* Takes rows in order, top to bottom; before each of them, what it finds ready is run. What the
+/* Takes rows in order, top to bottom, from bases[1] on, which it moves; before each of them, what it finds ready is run. What the
  * last one makes ready is left to whoever is called next. EK_TOO_MANY_ROWS: they are more than the
  * input still lacks, and none of them was taken. */
-ek_status ek_stream_push(const ek_stream *stream, uint8_t *arena, const uint8_t *rows,
-                         uint32_t row_count);
+ek_status ek_stream_push(const ek_stream *stream, uint8_t **bases, uint32_t row_count);
 
 /* Runs one slice of what is ready; bases as below. EK_INCOMPLETE: more is ready. */
 ek_status ek_stream_step(const ek_stream *stream, uint8_t *const *bases);

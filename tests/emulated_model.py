@@ -138,6 +138,7 @@ def model_manifest(
         name="model",
         target="cortex-m4",
         input_mode="resident",
+        output_mode="resident",
         arena_bytes=ARENA_BYTES,
         arena_align=16,
         arena_lower_bound_bytes=ARENA_BYTES,

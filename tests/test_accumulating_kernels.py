@@ -81,10 +81,12 @@ def test_kernel_equals_reference_on_random_layers(
     family: str, dtype: str, data: st.DataObject
 ) -> None:
     graph = data.draw(drawn(REDUCTIONS[family], dtype))
-    (kernel,) = serving(graph)
     call = only_call(graph)
     inputs = tuple(trial_inputs(call, noise_samples=3))
-    check_accumulating(host_library(kernel.isa), kernel, call, inputs)
+    kernels = serving(graph)
+    assert kernels
+    for kernel in kernels:
+        check_accumulating(host_library(kernel.isa), kernel, call, inputs)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
@@ -93,13 +95,16 @@ def test_kernel_equals_reference_on_random_layers(
 def test_reduction_of_columns_is_computed_row_by_row(dtype: str, data: st.DataObject) -> None:
     call = only_call(data.draw(drawn(WIDTH_REDUCTIONS, dtype)))
     operator = operators()[call.node.op]
-    (kernel,) = (
+    kernels = [
         k
         for k in operator.kernels
         if k.kind == "rows" and not k.accumulates and k.refusal(call) is None
-    )
+    ]
+    assert kernels
     assert operator.row_map(call) == Axis(1)
-    check_kernel(host_library("ref"), operator, kernel, call, tuple(trial_inputs(call)))
+    for kernel in kernels:
+        inputs = tuple(trial_inputs(call))
+        check_kernel(host_library(kernel.isa), operator, kernel, call, inputs)
 
 
 @pytest.mark.parametrize(("operator", "kernel"), ACCUMULATING)
@@ -122,7 +127,9 @@ def test_accumulating_kernel_is_offered_but_never_chosen_for_whole_maps(
     for case in accepted_cases(operator, kernel):
         (choice,) = choose(case.graph, load_target("cortex-m4")).values()
         assert not choice.kernel.accumulates
-        assert choice.accumulating == kernel
+        assert choice.accumulating is not None
+        call = only_call(case.graph)
+        assert choice.accumulating.instructions(call) <= kernel.instructions(call)
 
 
 @pytest.mark.parametrize("operator", ["mean", "sum"])
@@ -187,13 +194,13 @@ def test_flat_input_arrives_in_as_many_parts_as_the_binding_says(
 ) -> None:
     operator = operators()["fully_connected"]
     graph = next(c.graph for c in operator.cases() if c.name == "whole_map_as_one_row")
-    (kernel,) = serving(graph)
-    members = kernel.pack(only_call(graph), Binding((NHWC,), rows=rows)).members
-    assert int(members["input_channels"]) // int(members["rows"]) == part
+    for kernel in serving(graph):
+        members = kernel.pack(only_call(graph), Binding((NHWC,), rows=rows)).members
+        assert int(members["input_channels"]) // int(members["rows"]) == part
 
 
 def test_parts_must_be_equal() -> None:
     graph = next(c.graph for c in operators()["mean"].cases() if c.name == "rank_3")
-    (kernel,) = serving(graph)
-    with pytest.raises(AssertionError, match="9 elements are not 2 equal parts"):
-        kernel.pack(only_call(graph), Binding((NHWC,), rows=2))
+    for kernel in serving(graph):
+        with pytest.raises(AssertionError, match="9 elements are not 2 equal parts"):
+            kernel.pack(only_call(graph), Binding((NHWC,), rows=2))

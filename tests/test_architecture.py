@@ -31,14 +31,17 @@ CORE = (
     "version",
     "window",
 )
-SHARED = ("converters.axis_moves", "converters.index_runs")
+SHARED = ("converters.axis_moves", "converters.given_scales", "converters.index_runs")
 CONVERTERS = (
     *SHARED,
+    "converters.nchw",
+    "converters.onnx",
     "converters.tflite",
     "converters.torch",
     "converters.legalize",
     "converters.channels",
     "converters.quantize",
+    "converters.export",
 )
 STAGES = ("converters", *CONVERTERS, "emit", "build", "runners")
 FILES_OF_DIR = ("inputs", "reference")
@@ -47,10 +50,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(CORE, CORE + DATA),
     **dict.fromkeys(SHARED, CORE),
     "converters.tflite": CORE + SHARED,
-    "converters.torch": CORE + SHARED,
+    "converters.nchw": CORE + SHARED,
+    "converters.onnx": (*CORE, *SHARED, "converters.nchw"),
+    "converters.torch": (*CORE, *SHARED, "converters.nchw"),
     "converters.legalize": CORE + SHARED,
     "converters.channels": (*CORE, "converters.legalize"),
-    "converters.quantize": CORE,
+    "converters.quantize": CORE + SHARED,
+    "converters.export": (*CORE, "converters.tflite"),
     "converters": CORE + DATA + CONVERTERS,
     "emit": CORE + DATA,
     "process": CORE,
@@ -67,7 +73,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "artifact": (*CORE, "emit", "runners", "validate", *FILES_OF_DIR),
     "api": (*CORE, *STAGES, "pipeline", "artifact"),
     "environment": (*CORE, "build", "process"),
-    "cli": (*CORE, "converters", "runners", "pipeline", "analysis", "validate", "outputs")
+    "cli": (
+        *CORE,
+        "converters",
+        "converters.quantize",
+        "runners",
+        "pipeline",
+        "analysis",
+        "validate",
+        "outputs",
+    )
     + ("artifact", "api", "environment", "report"),
 }
 TOP = "__init__"  # edgekit/__init__.py, the public face: it may import every part
@@ -146,8 +161,8 @@ def test_module_imports_only_what_its_part_may(module: str) -> None:
         ),
         (
             "edgekit.converters.legalize.moves",
-            "from edgekit.converters.torch.builder import GraphBuilder",
-            "edgekit.converters.torch",
+            "from edgekit.converters.nchw.graph import GraphBuilder",
+            "edgekit.converters.nchw",
         ),
         ("edgekit.emit.model", "from converters.lower import lower", "converters.lower"),
     ],

@@ -9,7 +9,8 @@ from support.kernels import uneven_blocks
 
 from edgekit.kernel import Kernel
 from edgekit.ops import average_pool2d, conv2d, depthwise_conv2d, max_pool2d, operators
-from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
+from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2, DSP_7X7S2
+from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pointwise import DSP_4X2
 
 MULTIPLES: dict[tuple[Kernel, str], int] = {
@@ -23,6 +24,9 @@ MULTIPLES: dict[tuple[Kernel, str], int] = {
     (depthwise_conv2d.S16, "int16_kernel_5x5"): 0,
     (DSP_3X3S1, "kernel_3x3_same"): 1,
     (DSP_3X3S2, "stride_2_odd_map"): 1,
+    (DSP_7X7S2, "kernel_7x7_stride_2"): 1,
+    (DSP_NHWC, "dilation_2"): 4,
+    (DSP_NHWC, "channel_multiplier_2"): 0,
     (average_pool2d.REF, "odd_channels"): 1,
     (average_pool2d.S16, "int16_odd_channels"): 0,
     (max_pool2d.REF, "odd_channels"): 1,

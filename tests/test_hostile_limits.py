@@ -30,6 +30,7 @@ from edgekit.limits import (
     MAX_JSON_BYTES,
     MAX_LENGTH,
     MAX_NODES,
+    MAX_ROWS,
     MAX_TENSOR_ELEMENTS,
     check_float_work,
 )
@@ -69,6 +70,12 @@ ABSURD: Mapping[str, tuple[Callable[[], ModelSpec], int]] = {
     "two_gigabyte_row": (lambda: chain((1, 2**31 - 1), (1, 2**31 - 1, 1)), MAX_TENSOR_ELEMENTS),
     "padded_to_gigabytes": (_padded, MAX_TENSOR_ELEMENTS),
     "long_row": (lambda: chain((1, MAX_LENGTH + 1), (1, MAX_LENGTH + 1, 1)), MAX_LENGTH),
+    "tall_maps": (
+        lambda: chain(
+            *[(1, MAX_ROWS // 2 + 1, 2, 1)] * 2, operators=[pool("AVERAGE_POOL_2D", 1)]
+        ),
+        MAX_ROWS,
+    ),
     "large_input": (lambda: chain((1, 2**10, 2**11 + 1, 1), (1, 2**11 + 1, 2**10, 1)), MAX_INPUT_ELEMENTS),
     "thousands_of_operators": (lambda: chain(*[(1, 4)] * (MAX_NODES + 2)), MAX_NODES),
 }  # fmt: skip

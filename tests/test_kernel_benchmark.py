@@ -80,11 +80,26 @@ def test_a_wrong_result_is_noticed(
 
 def test_table_marks_what_misses_its_goal_or_is_wrong() -> None:
     (layer, *_) = KERNELS.LAYERS
-    good = KERNELS.Measurement("ek_some_kernel", 100, 100, None, True)
+    good = KERNELS.Measurement("ek_some_kernel", 100, 100, 95.0, None, True)
     over = dataclasses.replace(good, instructions=200, cycles_model=250)
     wrong = dataclasses.replace(good, is_exact=False)
     table = KERNELS.core_table("cortex-m4", [layer] * 3, [good, over, wrong])
     lines = table.splitlines()
-    assert lines[1].split()[3:] == ["2.70", "1.15", "1.00", "-", "ek_some_kernel"]
-    assert lines[2].endswith("2.00           2.50   ek_some_kernel, OVER ITS GOAL")
+    assert lines[1].split()[3:] == ["2.70", "1.15", "1.00", "-5%", "-", "ek_some_kernel"]
+    assert lines[2].endswith("2.00           -52%           2.50   ek_some_kernel, OVER ITS GOAL")
     assert lines[3].endswith("ek_some_kernel, WRONG RESULT")
+
+
+FAMILIES = ("pointwise", "conv", "fully")
+"""Words in the names of the layers whose kernels reach their goals on a Cortex-M4."""
+
+
+def test_layers_reach_their_goals_on_cortex_m4(require_program: Callable[[str], str]) -> None:
+    """Bit-exact, at or under the goal, and within 15% of what the cost model predicts."""
+    require_program("qemu-system-arm")
+    require_program("arm-none-eabi-gcc")
+    layers = [x for x in KERNELS.LAYERS if any(word in x.name for word in FAMILIES)]
+    for layer, m in zip(layers, KERNELS.measure(layers, load_target("cortex-m4")), strict=True):
+        assert m.is_exact, layer.name
+        assert m.instructions <= layer.figures["cortex-m4"].goal * m.units, layer.name
+        assert abs(m.estimated / m.instructions - 1) < 0.15, layer.name

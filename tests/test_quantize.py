@@ -12,7 +12,8 @@ import pytest
 
 from edgekit.converters.legalize import legalize
 from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.ptq import quantization_of, quantize
+from edgekit.converters.quantize.ptq import quantize
+from edgekit.converters.quantize.scales import quantization_of
 from edgekit.converters.samples import load_samples, noise_samples, samples_of
 from edgekit.errors import BadInputError
 from edgekit.interpret import interpret, interpret_float

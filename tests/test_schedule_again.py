@@ -48,7 +48,7 @@ def converted(graph: QGraph, mode: InputMode, percent: float) -> Artifact:
     random = np.random.default_rng(0)
     shape = graph.tensors[graph.inputs[0].tensor].shape
     samples = tuple((random.integers(-128, 128, shape).astype(np.int8),) for _ in range(2))
-    model = IntegerModel(graph, samples, None, None, macs_of(graph))
+    model = IntegerModel(graph, samples, None, {}, macs_of(graph))
     budget = Budget(input_mode=mode, max_extra_macs=percent)
     options = ConvertOptions(load_target("cortex-m4"), budget=budget)
     return Artifact(convert_model(model, options))
@@ -98,6 +98,6 @@ def test_less_ram_and_the_same_outputs(mode: InputMode, tmp_path: Path) -> None:
 def test_a_pulled_input_is_read_twice() -> None:
     """So none of its rows waits for the second reader."""
     (again,) = computed_again(two_levels(), "pull", max_macs=None)
-    assert again.pulled == ("image/again_0",)
+    assert again.repeats.pulled == ("image/again_0",)
     stream, pull = (converted(two_levels(), mode, 20).manifest for mode in BY_ROWS)
     assert pull.arena_bytes < stream.arena_bytes

@@ -91,10 +91,10 @@ def write_model(image: Image, target: str, folder: Path) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(model=graph_specs(), schedule=plan_specs())
-@example(model=WINDOWS_ABOVE_THE_MAP, schedule=PlanSpec((), (("F", 1),), ()))
-@example(model=NO_INPUT_IS_NEEDED, schedule=PlanSpec((), (), ()))
-@example(model=NO_ROW_BETWEEN_IS_NEEDED, schedule=PlanSpec((), (("F", 1),), ()))
-@example(model=NO_ROW_BETWEEN_IS_NEEDED, schedule=PlanSpec((), (("-", 1), ("D", 1)), ()))
+@example(model=WINDOWS_ABOVE_THE_MAP, schedule=PlanSpec((), (("F", 1),), (), ()))
+@example(model=NO_INPUT_IS_NEEDED, schedule=PlanSpec((), (), (), ()))
+@example(model=NO_ROW_BETWEEN_IS_NEEDED, schedule=PlanSpec((), (("F", 1),), (), ()))
+@example(model=NO_ROW_BETWEEN_IS_NEEDED, schedule=PlanSpec((), (("-", 1), ("D", 1)), (), ()))
 def test_random_model_under_a_random_plan(
     mode: InputMode, target: str, tmp_path: Path, model: GraphSpec, schedule: PlanSpec
 ) -> None:

@@ -23,9 +23,13 @@ from edgekit.converters.schedule.plan import Plan
 from edgekit.converters.schedule.search import search
 from edgekit.ir import QGraph
 from edgekit.ops.add import Add
+from edgekit.ops.average_pool2d import AveragePool2d
+from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.mean import Mean
-from edgekit.program import BUFFER_ALIGN, InputMode
+from edgekit.ops.pad import Pad
+from edgekit.program import BUFFER_ALIGN, InputMode, OutputMode
 from edgekit.target import load_target
+from edgekit.window import Axis, Window
 
 ROUNDING = 2 * BUFFER_ALIGN
 """The model counts whole words for every buffer; a placed one need not fill the last of them."""
@@ -64,9 +68,11 @@ GRAPHS: Mapping[str, Callable[[], QGraph]] = {
 class Placing:
     """Arena bytes and executed MACs of plans of one model."""
 
-    def __init__(self, graph: QGraph, input_mode: InputMode) -> None:
+    def __init__(
+        self, graph: QGraph, input_mode: InputMode, output_mode: OutputMode = "resident"
+    ) -> None:
         self.choices = choose(graph, TARGET("cortex-m4"))
-        self.facts: Facts = gather_facts(graph, self.choices, input_mode)
+        self.facts: Facts = gather_facts(graph, self.choices, input_mode, output_mode)
 
     @property
     def has_branches(self) -> bool:
@@ -79,13 +85,15 @@ class Placing:
             return allocate(program).arena_bytes, program.macs_executed
 
 
-def check_search(placing: Placing) -> None:
+def check_search(placing: Placing, *, strips: bool = False) -> None:
     """No plan needs less memory than the best one found; without recomputation, none that is as fast."""
     macs = sum(item.macs for item in placing.facts.items)
     everything = [
-        (*placing.place(costed.plan), costed.instructions) for costed in every_plan(placing.facts)
+        (*placing.place(costed.plan), costed.instructions)
+        for costed in every_plan(placing.facts, placing.choices if strips else None)
     ]
-    for goal in (Goal(), Goal(extra_macs=None)):
+    some = Goal(by_macs=True, extra_macs=macs // 5)
+    for goal in (Goal(), Goal(extra_macs=None), *([some] if strips else [])):
         candidates = search(placing.facts, goal)
         found = [(placing.place(c.plan)[0], c.instructions) for c in candidates]
         for (size, _), candidate in zip(found, candidates, strict=True):
@@ -108,6 +116,61 @@ def test_no_plan_is_better(name: str, mode: InputMode) -> None:
     facts = "edgekit.converters.schedule.facts"
     with mock.patch.multiple(facts, BLOCKS=(4, 16), COLUMNS=(2,)):
         check_search(Placing(GRAPHS[name](), mode))
+
+
+@pytest.mark.parametrize("mode", ["resident", "stream"])
+def test_layers_of_which_only_padding_is_read_are_searched(mode: InputMode) -> None:
+    """No row of the input reaches the output: the layers in front of it never run."""
+    b = GraphBuilder("padding_only", seed=11)
+    every_other = Window(Axis(1, 2), Axis(1))
+    x = b.node("pad", Pad((0, 2, 2, 2), (0, 0, 1, 1)), b.input("x", (1, 2, 4, 3)))
+    x = b.node("average_pool2d", AveragePool2d(every_other), x)
+    x = b.node("pad", Pad((0, 1, 0, 1), (0, 1, 2, 2)), x)
+    x = b.depthwise(x, Window(Axis(1, 2), Axis(2, 2)))
+    x = b.node("max_pool2d", MaxPool2d(Window(Axis(1, 2), Axis(3, 1, 1, 1, 1))), x)
+    placing = Placing(b.graph(x), mode)
+    for candidate in search(placing.facts):
+        placing.place(candidate.plan)
+
+
+def wide() -> QGraph:
+    b = GraphBuilder("wide", seed=4)
+    x = b.conv2d(b.input("image", (1, 6, 40, 3)), 4, square(HALF_3))
+    y = b.depthwise(b.conv2d(x, 12), square(SAME_3))
+    return b.graph(b.conv2d(y, 2))
+
+
+def wide_sum() -> QGraph:
+    b = GraphBuilder("wide_sum", seed=5)
+    x = b.node("max_pool2d", MaxPool2d(square(Axis(2, 2))), b.input("image", (1, 8, 36, 3)))
+    y = b.conv2d(x, 3, square(SAME_3))
+    return b.graph(b.conv2d(b.node("add", Add(), x, y), 2))
+
+
+STRIPED = {"wide": wide, "wide_sum": wide_sum}
+
+
+@pytest.mark.parametrize("mode", ["resident", "pull", "overwrite"])
+@pytest.mark.parametrize("name", STRIPED)
+def test_no_plan_in_strips_is_better(name: str, mode: InputMode) -> None:
+    with (
+        mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4,)),
+        mock.patch("edgekit.converters.schedule.strips.STRIPS", (2, 3)),
+        mock.patch("support.every_plan.STRIPS", (2, 3)),
+    ):
+        placing = Placing(STRIPED[name](), mode)
+        check_search(placing, strips=True)
+        if mode != "overwrite":
+            goal = Goal(by_macs=True, extra_macs=10**9)
+            least = search(placing.facts, goal)[0].plan
+            assert any(segment.primitive == "H" for segment in least.segments)
+
+
+@pytest.mark.parametrize("mode", ["resident", "stream"])
+@pytest.mark.parametrize("name", ["two_bottlenecks", "shortcut"])
+def test_no_plan_with_a_streamed_output_is_better(name: str, mode: InputMode) -> None:
+    with mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4, 16)):
+        check_search(Placing(GRAPHS[name](), mode, "stream"))
 
 
 @settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -15,13 +15,21 @@ from emulated_model import (
     write_model,
 )
 
-from edgekit.build.cross import compiler_version, linker_script, place_sections
+from edgekit.build.cross import (
+    compile_objects,
+    compiler_version,
+    linker_script,
+    place_sections,
+)
 from edgekit.errors import BadInputError, DoesNotFitError
 from edgekit.runners.qemu import run_qemu
 from edgekit.target import MemoryRegion, Target, list_targets, load_target
 
 TARGETS = list_targets()
-EMULATED = [target for target in TARGETS if target.qemu is not None]
+EMULATED = [
+    target for target in TARGETS if target.qemu is not None and target.architecture == "arm"
+]
+"""Those that run the hand-made model, which is partly Arm assembly."""
 
 VALID = """
 name = "board"
@@ -51,11 +59,12 @@ bytes = 0x1000
 def test_shipped_targets() -> None:
     assert {target.name for target in TARGETS} >= {
         *("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"),
-        "host",
+        *("cortex-m85", "host", "rv32imc"),
     }
     isa = {target.name: target.isa for target in TARGETS}
-    assert isa["cortex-m4"] == isa["cortex-m55"] == ("dsp", "ref")
-    assert isa["cortex-m3"] == isa["host"] == ("ref",)
+    assert isa["cortex-m4"] == isa["cortex-m33"] == ("dsp", "c", "ref")
+    assert isa["cortex-m55"] == isa["cortex-m85"] == ("mve", "dsp", "c", "ref")
+    assert isa["cortex-m3"] == isa["cortex-m0plus"] == isa["host"] == ("c", "ref")
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -97,6 +106,20 @@ def test_every_memory_region_holds_what_is_put_there(
             assert [int(outputs[0][0, 0]) for outputs in run.outputs] == [
                 expected_output(sample[0]) for sample in samples
             ]
+
+
+def test_target_without_a_machine_compiles_and_is_not_emulated(
+    tmp_path: Path, require_program: Callable[[str], str]
+) -> None:
+    require_program("arm-none-eabi-gcc")
+    target = load_target("cortex-m85")
+    source = write_model(tmp_path / "m") / "model.c"
+    (compiled,) = compile_objects(
+        target, [source], include_directories=[tmp_path / "m"], build_directory=tmp_path
+    )
+    assert compiled.path.is_file()
+    with pytest.raises(BadInputError, match=r"'cortex-m85': has no emulated machine; use a core"):
+        run_qemu(tmp_path / "m", random_samples(1), target)
 
 
 def test_unknown_name_lists_the_known_ones() -> None:

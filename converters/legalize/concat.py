@@ -14,8 +14,9 @@ import numpy as np
 
 from edgekit.converters.legalize.clamps import is_unclamped
 from edgekit.converters.legalize.rewrite import Rewrite, Rules, View
-from edgekit.converters.legalize.scales import CHANNEL_AXIS, map_and_vector
+from edgekit.converters.legalize.scales import map_and_vector
 from edgekit.ir import Node, Tensor, constant
+from edgekit.ops._weight_channels import OUTPUT_AXIS
 
 
 def split_vector(view: View, node: Node) -> Rewrite | None:
@@ -51,7 +52,7 @@ def _parts_in_front(
     if concat.attributes.axis != len(view.tensor(tensor).shape) - 1:
         return None
     producers = [view.exclusive_producer(name) for name in concat.inputs]
-    if not all(p is not None and p.op in CHANNEL_AXIS and accepts(p) for p in producers):
+    if not all(p is not None and p.op in OUTPUT_AXIS and accepts(p) for p in producers):
         return None
     return tuple(view.tensor(name) for name in concat.inputs)
 

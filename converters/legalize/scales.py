@@ -16,14 +16,8 @@ import numpy as np
 from edgekit.converters.legalize.clamps import bounds_of, is_unclamped
 from edgekit.converters.legalize.rewrite import Rewrite, Rules, View
 from edgekit.ir import Array, Call, Node, Tensor, constant
+from edgekit.ops._weight_channels import OUTPUT_AXIS, per_input_channel, per_output_channel
 
-CHANNEL_AXIS: Mapping[str, int] = {
-    "conv2d": 0,
-    "depthwise_conv2d": 3,
-    "fully_connected": 0,
-    "transposed_conv2d": 0,
-}
-"""Operators with weights, and the axis of the weights that counts output channels."""
 INPUT, WEIGHTS, BIAS = 0, 1, 2
 
 
@@ -51,11 +45,10 @@ def fold_scale(view: View, node: Node) -> Rewrite | None:
     if found is None:
         return None
     call, vector = found
-    axis = CHANNEL_AXIS[call.node.op]
     weights = call.constant(WEIGHTS)
-    shape = [-1 if i == axis else 1 for i in range(weights.ndim)]
+    factors = per_output_channel(call.node.op, weights.shape, vector)
     bias = call.constant(BIAS) * vector if len(call.inputs) > BIAS else None
-    return _reweighted(call, node, weights * vector.reshape(shape), bias)
+    return _reweighted(call, node, weights * factors, bias)
 
 
 def fold_shift(view: View, node: Node) -> Rewrite | None:
@@ -72,7 +65,7 @@ def _weighted_producer_and_vector(view: View, node: Node) -> tuple[Call, Array] 
     """The unclamped weighted call in front of a channel-wise node, and its vector."""
     found = map_and_vector(view.call(node))
     producer = None if found is None else view.exclusive_producer(found[0].name)
-    if found is None or producer is None or producer.op not in CHANNEL_AXIS:
+    if found is None or producer is None or producer.op not in OUTPUT_AXIS:
         return None
     return (view.call(producer), found[1]) if is_unclamped(producer) else None
 
@@ -99,7 +92,7 @@ def fold_scale_in_front(view: View, node: Node) -> Rewrite | None:
     source, vector = found
     weights = view.call(node).constant(WEIGHTS)
     return _reweighted_reading(
-        view, node, source, weights * _per_weight(node, weights, vector), None
+        view, node, source, weights * per_input_channel(node.op, weights.shape, vector), None
     )
 
 
@@ -116,8 +109,8 @@ def fold_shift_in_front(view: View, node: Node) -> Rewrite | None:
     source, vector = found
     call = view.call(node)
     weights = call.constant(WEIGHTS)
-    products = weights * _per_weight(node, weights, vector)
-    axis = CHANNEL_AXIS[node.op]
+    products = weights * per_input_channel(node.op, weights.shape, vector)
+    axis = OUTPUT_AXIS[node.op]
     bias = products.sum(axis=tuple(i for i in range(products.ndim) if i != axis))
     if len(call.inputs) > BIAS:
         bias = bias + call.constant(BIAS)
@@ -136,17 +129,6 @@ def _vector_in_front(view: View, node: Node, op: str) -> tuple[str, Array] | Non
     if node.op == "fully_connected" and view.tensor(node.inputs[WEIGHTS]).shape[1] != vector.size:
         return None
     return source.name, vector
-
-
-def _per_weight(node: Node, weights: Array, vector: Array) -> Array:
-    """The entry of ``vector`` that belongs to the input channel of every weight (broadcasting)."""
-    if node.op == "depthwise_conv2d":
-        return np.repeat(vector, weights.shape[3] // vector.size)
-    if node.op == "fully_connected":
-        return vector
-    by_group = vector.reshape(-1, weights.shape[3])
-    per_output = np.repeat(by_group, weights.shape[0] // by_group.shape[0], axis=0)
-    return per_output[:, np.newaxis, np.newaxis]
 
 
 def _reweighted_reading(

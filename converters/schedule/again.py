@@ -12,6 +12,8 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from edgekit.converters.schedule.plan import NOTHING_TWICE, Repeats
+from edgekit.errors import BadInputError
 from edgekit.ir import Node, QGraph
 from edgekit.ops import operator_of
 from edgekit.ops.reshape import Reshape, ReshapeArithmetic
@@ -35,14 +37,11 @@ class Skip:
 
 @dataclass(frozen=True)
 class Again:
-    """A model in which some layers occur twice, and the multiply-accumulates of the second ones.
-
-    pulled: tensors into which the rows of the input are read once more.
-    """
+    """A model in which some layers occur twice, and the multiply-accumulates of the second ones."""
 
     graph: QGraph
     macs: int = 0
-    pulled: tuple[str, ...] = ()
+    repeats: Repeats = NOTHING_TWICE
 
 
 def computed_again(
@@ -52,17 +51,43 @@ def computed_again(
 
     max_macs: of the second layers, in all. Rows of a pulled input are read again as well.
     """
+    found = Again(graph)
+    for skip in _worthwhile(graph, input_mode):
+        if max_macs is None or found.macs + skip.macs <= max_macs:
+            found = _again(found, skip, input_mode)
+            yield found
+
+
+def with_skips_again(graph: QGraph, input_mode: InputMode, tensors: Sequence[str]) -> Again:
+    """The model with just these skips computed again.
+
+    Raises:
+        BadInputError: one of them is no skip of the model.
+    """
+    skips = {skip.tensor: skip for skip in _worthwhile(graph, input_mode)}
+    found = Again(graph)
+    for tensor in tensors:
+        if tensor not in skips or tensor in found.repeats.skips:
+            raise BadInputError(f"the plan computes '{tensor}' again, which is no long skip")
+        found = _again(found, skips[tensor], input_mode)
+    return found
+
+
+def _worthwhile(graph: QGraph, input_mode: InputMode) -> list[Skip]:
     held_input = input_mode in ("stream", "overwrite")
-    skips = sorted(_skips(graph, held_input), key=lambda s: (s.macs / s.saved_bytes, s.tensor))
-    found, inputs = Again(graph), {port.tensor for port in graph.inputs}
-    for number, skip in enumerate(skips):
-        if max_macs is not None and found.macs + skip.macs > max_macs:
-            continue
-        pulled = input_mode == "pull" and skip.source in inputs
-        second, source = _with_second(found.graph, skip, number, pulled=pulled)
-        more = (source,) if pulled else ()
-        found = Again(second.verify(), found.macs + skip.macs, (*found.pulled, *more))
-        yield found
+    return sorted(_skips(graph, held_input), key=lambda s: (s.macs / s.saved_bytes, s.tensor))
+
+
+def _again(again: Again, skip: Skip, input_mode: InputMode) -> Again:
+    inputs = {port.tensor for port in again.graph.inputs}
+    pulled = input_mode == "pull" and skip.source in inputs
+    number = len(again.repeats.skips)
+    second, source = _with_second(again.graph, skip, number, pulled=pulled)
+    repeats = Repeats(
+        (*again.repeats.skips, skip.tensor),
+        (*again.repeats.pulled, *((source,) if pulled else ())),
+    )
+    return Again(second.verify(), again.macs + skip.macs, repeats)
 
 
 def _skips(graph: QGraph, held_input: bool) -> Iterator[Skip]:

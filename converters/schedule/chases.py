@@ -76,6 +76,8 @@ class MapBytes:
 
 def _returned(facts: Facts) -> frozenset[str]:
     """Tensors from which outputs of the model are copied at its end."""
+    if facts.output_mode == "stream":
+        return frozenset()
     roots: dict[str, str] = {}
     for node in facts.graph.nodes:
         if operator_of(node).is_view:
@@ -166,7 +168,7 @@ class Chases:
         items, tensors = self._facts.items, self._facts.tensors
         last = items[j - 1]
         output = tensors[last.unit.output]
-        streamed = self._facts.input_mode == "stream"
+        streamed = (self._facts.input_mode, self._facts.output_mode) == ("stream", "resident")
         if not output.in_arena and not streamed:
             return
         rows = np.asarray(last.unit.rows)

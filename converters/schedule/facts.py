@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
 from edgekit.converters.schedule.order import Unit, demand_order, row_lives
-from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
+from edgekit.converters.schedule.plan import NOTHING_TWICE, PlannedPair, PlannedSegment, Repeats
 from edgekit.converters.segment import SegmentBuilder
 from edgekit.converters.storage import Storage
 from edgekit.ir import Call, QGraph
 from edgekit.ops import operator_of
-from edgekit.program import INPUT_STEP, MAX_PAIR_ROWS, InputMode, Step
+from edgekit.program import INPUT_STEP, MAX_PAIR_ROWS, InputMode, OutputMode, Step
 from edgekit.window import Axis
 
 LONGEST_SEGMENT = 96
@@ -58,7 +59,7 @@ class Ring:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A layer, or the arrival of the input.
+    """A layer, the arrival of the input, or the departure of the output.
 
     unit: its rows in a segment that flows. scratch: bytes while it runs row by row, and layerwise;
     sums: bytes that a kernel which accumulates keeps. cost: row by row, and layerwise.
@@ -111,23 +112,25 @@ class Facts:
 
     graph: QGraph
     input_mode: InputMode
+    output_mode: OutputMode
     items: tuple[Item, ...]
     tensors: Mapping[str, TensorFact]
     rings: Mapping[str, Mapping[str, Ring]]
     pairs: Mapping[int, tuple[PairOption, ...]]
     reads: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    pulled: tuple[str, ...] = ()
+    repeats: Repeats = NOTHING_TWICE
 
 
 def gather_facts(
     graph: QGraph,
     choices: Mapping[str, Choice],
     input_mode: InputMode,
+    output_mode: OutputMode = "resident",
     *,
-    pulled: tuple[str, ...] = (),
+    repeats: Repeats = NOTHING_TWICE,
 ) -> Facts:
-    """Everything that does not depend on where the model is cut; ``pulled`` as in a Plan."""
-    return _Gathering(graph, choices, input_mode, pulled).facts()
+    """Everything that does not depend on where the model is cut; ``repeats`` as in a Plan."""
+    return _Gathering(graph, choices, (input_mode, output_mode), repeats).facts()
 
 
 class _Gathering:
@@ -135,14 +138,18 @@ class _Gathering:
         self,
         graph: QGraph,
         choices: Mapping[str, Choice],
-        input_mode: InputMode,
-        pulled: tuple[str, ...],
+        modes: tuple[InputMode, OutputMode],
+        repeats: Repeats,
     ) -> None:
-        self._pulled = pulled
-        self._graph, self._choices, self._mode = graph, choices, input_mode
-        self._streamed = input_mode in ("stream", "pull")
+        self._graph, self._choices, self._repeats = graph, choices, repeats
+        self._mode, self._output_mode = modes
+        self._streamed = self._mode in ("stream", "pull")
         self._storage = Storage(
-            graph, choices, arena_input=self._streamed or input_mode == "overwrite", pulled=pulled
+            graph,
+            choices,
+            arena_input=self._streamed or self._mode == "overwrite",
+            streams_output=self._output_mode == "stream",
+            pulled=repeats.pulled,
         )
         self._calls = [call for call in graph.calls() if call.node.name in choices]
         self._accumulating = tuple(
@@ -160,12 +167,13 @@ class _Gathering:
         return Facts(
             self._graph,
             self._mode,
+            self._output_mode,
             tuple(items),
             tensors,
             {way: self._rings(way, pairs) for way in ("C", "F", "R", "D")},
             pairs,
             dict(enumerate(self._reads)),
-            self._pulled,
+            self._repeats,
         )
 
     def _segment(self, primitive: str, pairs: Sequence[PlannedPair] = ()) -> SegmentBuilder:
@@ -179,8 +187,10 @@ class _Gathering:
         for call in self._graph.calls():
             if call.node.name in self._choices:
                 segment.add(call)
-            elif call.output.name in self._pulled:
+            elif call.output.name in self._repeats.pulled:
                 segment.add_input(call.output.name, call.node.name)
+        if self._output_mode == "stream":
+            segment.add_output(self._graph.outputs[0].tensor)
         return segment
 
     def _items(self) -> list[Item]:
@@ -215,7 +225,7 @@ class _Gathering:
             for read in item.unit.reads:
                 readers.setdefault(read.tensor, []).append(index)
         storage, everything = self._storage, frozenset(n.name for n in self._graph.nodes)
-        return {
+        facts = {
             name: TensorFact(
                 name,
                 storage.height(name),
@@ -228,7 +238,12 @@ class _Gathering:
                 storage.in_arena(name),
             )
             for name in dict.fromkeys([*producer, *readers])
+            if name in storage.graph.tensors
         }
+        for name, index in producer.items():  # rows that leave are no tensor
+            rows = len(items[index].unit.firings)
+            facts.setdefault(name, TensorFact(name, rows, 0, index, (), True, False))
+        return facts
 
     def _rings(self, way: str, pairs: Mapping[int, Sequence[PairOption]]) -> dict[str, Ring]:
         """The rows that each tensor keeps when the whole model flows.
@@ -296,9 +311,12 @@ class _Gathering:
     def _options(
         self, producer: Call, consumer: Call, first: Item, second: Item
     ) -> list[PairOption]:
-        assert first.step.loop is not None and first.step.kernel is not None
+        assert first.step.loop is not None
+        assert first.step.kernel is not None and second.step.kernel is not None
         channels = first.step.loop.output_channels
-        multiple = first.step.kernel.channel_blocks(producer)
+        multiple = math.lcm(
+            first.step.kernel.channel_blocks(producer), second.step.kernel.channel_blocks(consumer)
+        )
         blocks = sorted({min(b, channels) for b in BLOCKS if b % multiple == 0} or {channels})
         found = []
         for primitive in ("F", "R", "E"):

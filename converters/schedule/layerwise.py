@@ -5,12 +5,17 @@ from __future__ import annotations
 
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
 from edgekit.ir import QGraph
-from edgekit.program import InputMode
+from edgekit.program import InputMode, OutputMode
 
 
-def layerwise(graph: QGraph, *, input_mode: InputMode = "resident") -> Plan:
+def layerwise(
+    graph: QGraph,
+    *,
+    input_mode: InputMode = "resident",
+    output_mode: OutputMode = "resident",
+) -> Plan:
     """One segment of primitive L for each node, behind one that takes a streamed input."""
     segments = [PlannedSegment("L", (node.name,)) for node in graph.nodes]
     if input_mode in ("stream", "pull"):
         segments.insert(0, PlannedSegment("C", ()))
-    return Plan(graph, tuple(segments), input_mode).verify()
+    return Plan(graph, tuple(segments), input_mode, output_mode).verify()

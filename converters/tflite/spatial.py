@@ -125,12 +125,14 @@ def _resize_bilinear(operation: Operation) -> Mapped:
         raise operation.fail("align_corners and half_pixel_centers exclude each other")
     sizes = _resized(operation)
     axes = [resize_axis(o, i, align_corners=corners, half_pixel=half) for i, o in sizes]
-    arithmetic = ResizeBilinearArithmetic(*(_positions(i, o, corners, half) for i, o in sizes))
+    arithmetic = ResizeBilinearArithmetic(
+        *(resize_positions(i, o, corners, half) for i, o in sizes)
+    )
     x = operation.activation(0)
     return Mapped("resize_bilinear", ResizeBilinear(*axes), arithmetic, (x,))
 
 
-def _positions(
+def resize_positions(
     input_size: int, output_size: int, align_corners: bool, half_pixel: bool
 ) -> tuple[int, ...]:
     """TFLite's positions: a scale of 10 bits, so that errors add up over a wide map."""

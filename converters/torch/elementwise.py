@@ -5,37 +5,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import numpy as np
-
-from edgekit.converters.torch.builder import (
-    TO_STORAGE,
-    Activation,
-    Parameter,
-    RefusalError,
-    TorchCall,
+from edgekit.converters.nchw.arithmetic import (
+    Operand,
+    clamped,
+    difference,
+    element_wise,
+    function,
+    power,
+    quotient,
+    scaled,
 )
-from edgekit.ops.add import Add
-from edgekit.ops.lookup import Lookup
-from edgekit.ops.maximum import Maximum
-from edgekit.ops.minimum import Minimum
-from edgekit.ops.mul import Mul
-from edgekit.ops.prelu import Prelu
-from edgekit.ops.requantize import Requantize
-from edgekit.ops.sub import Sub
+from edgekit.converters.nchw.graph import Activation, Parameter, RefusalError, SourceCall
 
-Operand = Activation | Parameter | float
-Mapper = Callable[[TorchCall], Activation]
+Mapper = Callable[[SourceCall], Activation]
 
-ATTRIBUTES: Mapping[str, Any] = {
-    "add": Add(),
-    "maximum": Maximum(),
-    "minimum": Minimum(),
-    "mul": Mul(),
-    "prelu": Prelu(),
-    "sub": Sub(),
-}
 FUNCTIONS: Mapping[str, str] = {
     **{name: name for name in ("abs", "cos", "erf", "exp", "expm1", "log", "log1p", "mish")},
     **{name: name for name in ("reciprocal", "rsqrt", "sigmoid", "silu", "sin", "sqrt")},
@@ -50,122 +34,73 @@ SELU = (1.6732632423543772, 1.0507009873554805, 1.0)
 """alpha, scale and input scale of Klambauer et al., "Self-Normalizing Neural Networks", 2017."""
 
 
-def _operands(call: TorchCall) -> tuple[Operand, Operand]:
+def _operands(call: SourceCall) -> tuple[Operand, Operand]:
     return call["self"], call["other"]
 
 
-def _element_wise(call: TorchCall, op: str, operands: tuple[Operand, Operand]) -> Activation:
-    rank = len(call.shape)
-    return call.node(op, [_operand(call, value, rank) for value in operands], ATTRIBUTES[op])
-
-
-def _operand(call: TorchCall, value: Operand, rank: int) -> str:
-    """The tensor of an operand, with leading dimensions of 1 up to ``rank``."""
-    if isinstance(value, Activation):
-        return call.builder.reshape(value, (1,) * (rank - len(value.shape)) + value.shape).tensor
-    if isinstance(value, Parameter):
-        data, name = value.data, value.name
-    else:
-        data, name = np.array(value, np.float32), f"{call.builder.name}/constant"
-    data = data.reshape((1,) * (rank - data.ndim) + data.shape)
-    return call.builder.constant(name, data.transpose(TO_STORAGE) if rank == 4 else data)
-
-
-def _scaled(call: TorchCall, value: Operand, factor: float) -> Operand:
-    if factor == 1:
-        return value
-    if isinstance(value, Activation):
-        inputs = [value.tensor, _operand(call, factor, len(value.shape))]
-        return Activation(call.builder.node("mul", inputs, Mul()), value.shape)
-    if isinstance(value, Parameter):
-        return Parameter(f"{value.name}/scaled", value.data * np.float32(factor))
-    return value * factor
-
-
-def _add(call: TorchCall) -> Activation:
+def _add(call: SourceCall) -> Activation:
     left, right = _operands(call)
-    return _element_wise(call, "add", (left, _scaled(call, right, call.arguments.get("alpha", 1))))
+    return element_wise(call, "add", (left, scaled(call, right, call.arguments.get("alpha", 1))))
 
 
-def _subtract(call: TorchCall) -> Activation:
+def _subtract(call: SourceCall) -> Activation:
     left, right = _operands(call)
-    return _difference(call, left, _scaled(call, right, call.arguments.get("alpha", 1)))
+    return difference(call, left, scaled(call, right, call.arguments.get("alpha", 1)))
 
 
-def _reverse_subtract(call: TorchCall) -> Activation:
+def _reverse_subtract(call: SourceCall) -> Activation:
     left, right = _operands(call)
-    return _difference(call, right, _scaled(call, left, call.arguments.get("alpha", 1)))
+    return difference(call, right, scaled(call, left, call.arguments.get("alpha", 1)))
 
 
-def _difference(call: TorchCall, left: Operand, right: Operand) -> Activation:
-    """A constant is added with the other sign: that folds into a layer in front."""
-    if isinstance(right, Activation):
-        return _element_wise(call, "sub", (left, right))
-    return _element_wise(call, "add", (left, _scaled(call, right, -1)))
+def _multiply(call: SourceCall) -> Activation:
+    return element_wise(call, "mul", _operands(call))
 
 
-def _multiply(call: TorchCall) -> Activation:
-    return _element_wise(call, "mul", _operands(call))
+def _negate(call: SourceCall) -> Activation:
+    return element_wise(call, "mul", (call.activation("self"), -1.0))
 
 
-def _negate(call: TorchCall) -> Activation:
-    return _element_wise(call, "mul", (call.activation("self"), -1.0))
-
-
-def _divide(call: TorchCall) -> Activation:
-    """Division is multiplication by the reciprocal, of a map too."""
-    left, right = _operands(call)
+def _divide(call: SourceCall) -> Activation:
     if call.arguments.get("rounding_mode") is not None:
         raise RefusalError("rounding_mode is not supported; leave it out")
-    if isinstance(right, Activation):
-        reciprocal = call.builder.node("lookup", [right.tensor], Lookup("reciprocal"))
-        return _element_wise(call, "mul", (left, Activation(reciprocal, right.shape)))
-    values = right.data if isinstance(right, Parameter) else np.float32(right)
-    if not np.all(values):
-        raise RefusalError("the divisor holds a zero")
-    name = right.name if isinstance(right, Parameter) else call.builder.name
-    inverse = np.asarray(1.0 / np.asarray(values, np.float64), np.float32)
-    return _element_wise(call, "mul", (left, Parameter(f"{name}/reciprocal", inverse)))
+    return quotient(call, *_operands(call))
 
 
-def _clamp(minimum: float | None, maximum: float | None) -> Callable[[TorchCall], Activation]:
-    def mapped(call: TorchCall) -> Activation:
-        return call.node(
-            "requantize", [call.activation("self").tensor], Requantize(minimum, maximum)
-        )
+def _clamp(minimum: float | None, maximum: float | None) -> Mapper:
+    def mapped(call: SourceCall) -> Activation:
+        return clamped(call, call.activation("self"), minimum, maximum)
 
     return mapped
 
 
-def _clamp_arguments(call: TorchCall) -> Activation:
+def _clamp_arguments(call: SourceCall) -> Activation:
     names = (("min", "min_val"), ("max", "max_val"))
     bounds = [next((call[n] for n in either if n in call.arguments), None) for either in names]
     if any(isinstance(bound, Activation | Parameter) for bound in bounds):
         return _clamp_between(call, bounds)
     low, high = (None if bound is None else float(bound) for bound in bounds)
     low, high = (None if low == -math.inf else low), (None if high == math.inf else high)
-    if low is not None and high is not None and low > high:
-        low = high  # torch.clamp gives max everywhere
-    return _clamp(low, high)(call)
+    return clamped(call, call.activation("self"), low, high)
 
 
-def _clamp_between(call: TorchCall, bounds: list[Operand | None]) -> Activation:
+def _clamp_between(call: SourceCall, bounds: list[Operand | None]) -> Activation:
     """A clamp to tensors; the upper bound is applied last, as in PyTorch."""
     value = call.activation("self")
     for op, bound in zip(("maximum", "minimum"), bounds, strict=True):
         if bound is not None:
-            value = _element_wise(call, op, (value, bound))
+            value = element_wise(call, op, (value, bound))
     return value
 
 
 def _extremum(op: str) -> Mapper:
-    def mapped(call: TorchCall) -> Activation:
-        return _element_wise(call, op, _operands(call))
+    def mapped(call: SourceCall) -> Activation:
+        return element_wise(call, op, _operands(call))
 
     return mapped
 
 
-def _prelu(call: TorchCall) -> Activation:
+def _prelu(call: SourceCall) -> Activation:
     """prelu has slopes along axis 1, _prelu_kernel slopes that broadcast."""
     x, slopes = call.activation("self"), call["weight"]
     if call.op == "prelu":
@@ -173,12 +108,12 @@ def _prelu(call: TorchCall) -> Activation:
         rank = len(x.shape)
         shape = (1, slopes.data.size) + (1,) * (rank - 2) if rank > 1 else (slopes.data.size,)
         slopes = Parameter(slopes.name, slopes.data.reshape(shape))
-    return _element_wise(call, "prelu", (x, slopes))
+    return element_wise(call, "prelu", (x, slopes))
 
 
 def _function(name: str) -> Mapper:
-    def mapped(call: TorchCall) -> Activation:
-        return call.node("lookup", [call.activation("self").tensor], Lookup(name))
+    def mapped(call: SourceCall) -> Activation:
+        return function(call, call.activation("self"), name)
 
     return mapped
 
@@ -186,40 +121,34 @@ def _function(name: str) -> Mapper:
 def _parametric(name: str, *arguments: str) -> Mapper:
     """A function whose parameters are numbers of the call."""
 
-    def mapped(call: TorchCall) -> Activation:
+    def mapped(call: SourceCall) -> Activation:
         parameters = tuple(float(call[argument]) for argument in arguments)
-        return call.node("lookup", [call.activation("self").tensor], Lookup(name, parameters))
+        return function(call, call.activation("self"), name, *parameters)
 
     return mapped
 
 
-def _celu(call: TorchCall) -> Activation:
+def _celu(call: SourceCall) -> Activation:
     alpha = float(call["alpha"])
     if alpha == 0:
         raise RefusalError("alpha=0 is not supported; use relu")
-    return call.node(
-        "lookup", [call.activation("self").tensor], Lookup("elu", (alpha, 1.0, 1.0 / alpha))
-    )
+    return function(call, call.activation("self"), "elu", alpha, 1.0, 1.0 / alpha)
 
 
-def _selu(call: TorchCall) -> Activation:
-    return call.node("lookup", [call.activation("self").tensor], Lookup("elu", SELU))
+def _selu(call: SourceCall) -> Activation:
+    return function(call, call.activation("self"), "elu", *SELU)
 
 
-def _gelu(call: TorchCall) -> Activation:
+def _gelu(call: SourceCall) -> Activation:
     approximate = call.arguments.get("approximate", "none")
     return _function("gelu" if approximate == "none" else "gelu_tanh")(call)
 
 
-def _power(call: TorchCall) -> Activation:
+def _power(call: SourceCall) -> Activation:
     x, exponent = call["self"], call["exponent"]
     if not isinstance(x, Activation) or not isinstance(exponent, int | float):
         raise RefusalError("only powers of a map with a number as exponent are supported")
-    if exponent == 1:
-        return x
-    named = {2: "square", 0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}.get(exponent)
-    attributes = Lookup("power", (float(exponent),)) if named is None else Lookup(named)
-    return call.node("lookup", [x.tensor], attributes)
+    return power(call, x, exponent)
 
 
 ELEMENTWISE_MAPPERS: Mapping[str, Mapper] = {

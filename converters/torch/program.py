@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.converters.torch.builder import (
+from edgekit.converters.nchw.graph import (
     TO_STORAGE,
     Activation,
     GraphBuilder,
     Parameter,
     RefusalError,
     Regrouped,
-    TorchCall,
+    SourceCall,
     check_size,
 )
 from edgekit.converters.torch.folding import FOLDABLE
@@ -188,7 +188,7 @@ class ProgramReader:
             raise RefusalError(f"its result has shape {shape}; the first dimension must be 1")
         arguments = {name: self._as_value(value) for name, value in arguments.items()}
         shapes = tuple(_static_shape(f) or () for f in _flatten([fake]) if hasattr(f, "shape"))
-        value = MAPPERS[label](TorchCall(self.builder, label, arguments, shape, shapes))
+        value = MAPPERS[label](SourceCall(self.builder, label, arguments, shape, shapes))
         if isinstance(value, tuple):
             return value
         return (value,) if isinstance(fake, tuple | list) else value

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.converters.torch.builder import TO_STORAGE, Activation, RefusalError, TorchCall
+from edgekit.converters.nchw.graph import Activation, RefusalError, SourceCall
+from edgekit.converters.nchw.maps import map_of, map_result
+from edgekit.converters.nchw.resampling import padded, resize_sizes
 from edgekit.converters.torch.convolutions import convolution
-from edgekit.converters.torch.maps import map_of, map_result, output_size
 from edgekit.converters.torch.windows import (
     average_pool,
     global_or_tiled_average_pool,
@@ -18,8 +19,7 @@ from edgekit.converters.torch.windows import (
     max_pool,
 )
 from edgekit.ops._blocks import Blocks
-from edgekit.ops._moving import MAX_TABLE
-from edgekit.ops.pad import Pad, PadMode
+from edgekit.ops.pad import PadMode
 from edgekit.ops.resize_bilinear import ResizeAxis, ResizeBilinear, resize_axis
 from edgekit.ops.resize_nearest import ResizeNearest
 
@@ -31,7 +31,7 @@ PAD_MODES: Mapping[str, PadMode] = {
 }
 
 
-def _pad(call: TorchCall) -> Activation:
+def _pad(call: SourceCall) -> Activation:
     """pad with any mode; the others by name."""
     name = call.arguments.get("mode", "constant")
     for prefix, mode in (("reflection_pad", "reflect"), ("replication_pad", "replicate")):
@@ -53,22 +53,15 @@ def _pad(call: TorchCall) -> Activation:
     return _padded(call, amounts, PAD_MODES[name], float(value or 0.0))
 
 
-def _padded(call: TorchCall, amounts: list[int], mode: PadMode, value: float) -> Activation:
+def _padded(call: SourceCall, amounts: list[int], mode: PadMode, value: float) -> Activation:
     """The list of amounts starts at the last axis: (before, after) of W, H, C, or of L, C."""
-    x = call.activation("self")
-    if len(x.shape) == 2:
-        return call.node("pad", [x.tensor], Pad((0, amounts[0]), (0, amounts[1]), mode, value))
-    if len(x.shape) == 3:  # (1, C, L) is padded as (1, C, 1, L)
-        amounts = [*amounts[:2], 0, 0, *amounts[2:]]
-    amounts = amounts + [0] * (8 - len(amounts))
-    before, after = (
-        tuple(sizes[axis] for axis in TO_STORAGE)
-        for sizes in (tuple(amounts[6::-2]), tuple(amounts[7::-2]))
-    )
-    return map_result(call, "pad", [map_of(call, "self").tensor], Pad(before, after, mode, value))
+    rank = len(call.shape)
+    amounts = amounts + [0] * (2 * rank - len(amounts))
+    before, after = amounts[2 * rank - 2 :: -2], amounts[2 * rank - 1 :: -2]
+    return padded(call, "self", before, after, mode, value)
 
 
-def _scales(call: TorchCall) -> tuple[float | None, float | None]:
+def _scales(call: SourceCall) -> tuple[float | None, float | None]:
     """Inputs per output along H and W where a scale factor is given; PyTorch then uses that one."""
     factors = call.arguments.get("scale_factors")
     if factors is None:
@@ -78,21 +71,13 @@ def _scales(call: TorchCall) -> tuple[float | None, float | None]:
     return (None, scales[0]) if len(call.shape) == 3 else (scales[0], scales[-1])
 
 
-def _sizes(call: TorchCall, x: Activation) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(input, output) sizes of H and W."""
-    outputs = output_size(call)
-    if max(*outputs, *x.shape[2:]) > MAX_TABLE:
-        raise RefusalError(f"{x.shape} to {call.shape}: sides up to {MAX_TABLE} are supported")
-    return (x.shape[2], outputs[0]), (x.shape[3], outputs[1])
-
-
-def _nearest(offset: float) -> Callable[[TorchCall], Activation]:
+def _nearest(offset: float) -> Callable[[SourceCall], Activation]:
     """floor((output + offset) * scale) in float32, as PyTorch's kernels compute it."""
 
-    def mapped(call: TorchCall) -> Activation:
+    def mapped(call: SourceCall) -> Activation:
         x = map_of(call, "input", "self")
         tables = []
-        for (size, result), scale in zip(_sizes(call, x), _scales(call), strict=True):
+        for (size, result), scale in zip(resize_sizes(call, x), _scales(call), strict=True):
             exact = np.float32(size) / np.float32(result)
             step = exact if scale is None else np.float32(scale)
             if offset == 0.0 and result in (size, 2 * size):
@@ -105,29 +90,29 @@ def _nearest(offset: float) -> Callable[[TorchCall], Activation]:
     return mapped
 
 
-def _linear(call: TorchCall) -> Activation:
+def _linear(call: SourceCall) -> Activation:
     x = map_of(call, "input", "self")
     corners = bool(call["align_corners"])
     axes = [
         resize_axis(result, size, align_corners=corners, half_pixel=True, scale=scale)
-        for (size, result), scale in zip(_sizes(call, x), _scales(call), strict=True)
+        for (size, result), scale in zip(resize_sizes(call, x), _scales(call), strict=True)
     ]
     if len(call.shape) == 3:
         axes[0] = ResizeAxis(1, 1.0)
     return map_result(call, "resize_bilinear", [x.tensor], ResizeBilinear(*axes))
 
 
-def _shuffle(op: str, factor: str) -> Callable[[TorchCall], Activation]:
+def _shuffle(op: str, factor: str) -> Callable[[SourceCall], Activation]:
     """PyTorch counts channels first, then places in the block."""
 
-    def mapped(call: TorchCall) -> Activation:
+    def mapped(call: SourceCall) -> Activation:
         x = call.activation("self", rank=4)
         return call.node(op, [x.tensor], Blocks(int(call[factor]), "channel_major"))
 
     return mapped
 
 
-SPATIAL_MAPPERS: Mapping[str, Callable[[TorchCall], Any]] = {
+SPATIAL_MAPPERS: Mapping[str, Callable[[SourceCall], Any]] = {
     **dict.fromkeys(("conv1d", "conv2d", "convolution"), convolution),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), convolution),
     **dict.fromkeys(("avg_pool1d", "avg_pool2d"), average_pool),

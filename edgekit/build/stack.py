@@ -50,8 +50,8 @@ _SCRIPT_RUNNERS = (
 """And what a compiler may inline them into."""
 _STEP_FUNCTION = re.compile(r"ek_run_(?!script$|slice$|columns$|region$)\w+")
 """ek_step_function in runtime_c: steps call kernels, and kernels call no steps."""
-_CALLER_OF_CALLBACK = "read_window"
-"""The function of a model.c that calls what its user wrote."""
+_CALLERS_OF_CALLBACKS = ("read_window", "write_row")
+"""The functions of a model.c that call what its user wrote."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def _callees(
 def _indirect_callees(name: str, address_taken: tuple[str, ...]) -> Iterator[str]:
     """What a function may reach through a pointer; a clone such as ``f.part.0`` is the function."""
     caller = name.split(".")[0]
-    for function in address_taken if caller != _CALLER_OF_CALLBACK else ():
+    for function in address_taken if caller not in _CALLERS_OF_CALLBACKS else ():
         is_step = _STEP_FUNCTION.fullmatch(function.split(".")[0]) is not None
         if is_step == (caller in _SCRIPT_RUNNERS):
             yield function

@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli import analyze, convert, doctor, ops, profile, run_model, targets, validate
+from edgekit.cli import (
+    analyze,
+    convert,
+    doctor,
+    ops,
+    profile,
+    quantize,
+    run_model,
+    targets,
+    validate,
+)
 from edgekit.errors import EdgekitError
 from edgekit.version import VERSION
 
@@ -29,6 +39,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 app.command("analyze")(analyze.analyze)
+app.command("quantize")(quantize.quantize)
 app.command("convert")(convert.convert)
 app.command("validate")(validate.validate)
 app.command("profile")(profile.profile)

@@ -9,7 +9,17 @@ from typing import Annotated, Optional
 import typer
 
 from edgekit.cli.console import kib, print_table, progress, warn
-from edgekit.cli.options import Calibration, Model, TargetName
+from edgekit.cli.options import (
+    BiasCorrection,
+    Calibration,
+    Config,
+    Equalize,
+    Method,
+    Model,
+    Rounding,
+    TargetName,
+    quantize_options,
+)
 
 
 def convert(
@@ -22,6 +32,11 @@ def convert(
         ),
     ],
     calib: Calibration = None,
+    method: Method = None,
+    equalize: Equalize = None,
+    bias_correction: BiasCorrection = None,
+    rounding: Rounding = None,
+    config: Config = None,
     input_mode: Annotated[
         str,
         typer.Option(
@@ -30,9 +45,25 @@ def convert(
             "(rows read through a callback), overwrite (its RAM is used again).",
         ),
     ] = "resident",
+    stream_output: Annotated[
+        bool,
+        typer.Option(
+            "--stream-output",
+            help="Hand the rows of the output to a callback as they are computed, instead of "
+            "holding all of it: for segmentation and super-resolution.",
+        ),
+    ] = False,
     schedule: Annotated[
         str, typer.Option(help="auto: search; layerwise: one layer after the other.")
     ] = "auto",
+    plan: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="JSON",
+            help="Run the model as this file says: the reference/plan.json of a converted model, or "
+            "a `plan` of the front of `analyze --json`.",
+        ),
+    ] = None,
     max_ram: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="BYTES", help="RAM for arena, input and output: 65536 or 64K."),
@@ -76,13 +107,22 @@ def convert(
             input_mode=input_mode,
             max_ram=max_ram,
             max_extra_macs=max_extra_macs,
+            stream_output=stream_output,
+            plan=plan,
         ),
+    )
+    quantization = quantize_options(
+        config,
+        method=method,
+        equalize=equalize,
+        bias_correction=bias_correction,
+        rounding=rounding,
     )
     with progress("convert") as show:
         show("import")
         imported = load_model(model)
         samples = None if calib is None else load_samples(calib, imported.graph.inputs)
-        integers = to_integers(imported, samples, progress=show, warn=warn)
+        integers = to_integers(imported, samples, quantization, progress=show, warn=warn)
         sources = convert_model(integers, options, progress=show)
         write_project(sources, output)
     manifest = sources.manifest
@@ -97,5 +137,6 @@ def convert(
             ["flash, weights and tables", kib(manifest.flash_bytes)],
             ["MACs", f"{manifest.macs_executed:,}"],
             ["input", manifest.input_mode],
+            ["output", manifest.output_mode],
         ],
     )

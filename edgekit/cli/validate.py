@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from edgekit.cli.console import print_json, print_table, progress, warn
 from edgekit.cli.options import Directory, Json, Seed
+
+if TYPE_CHECKING:
+    from edgekit.validate import Rung
 
 
 def validate(
@@ -58,8 +61,7 @@ def validate(
     else:
         columns = ["rung", "samples", "mismatches", "max |diff|", "equal"]
         rows: list[list[object]] = [
-            [r.name, r.samples, r.mismatches, r.max_abs_diff, "yes" if r.equal else "NO"]
-            for r in report.rungs
+            [r.name, r.samples, r.mismatches, r.max_abs_diff, _verdict(r)] for r in report.rungs
         ]
         if any(r.top1 is not None for r in report.rungs):
             columns.append("top-1")
@@ -81,6 +83,12 @@ def validate(
             f"({first.source}), kernel {first.kernel}: {first.mismatches} elements"
         )
     report.assert_ok()
+
+
+def _verdict(rung: Rung) -> str:
+    if rung.tolerated:
+        return "within a step"
+    return "yes" if rung.equal else "NO"
 
 
 def _digits(value: float | None) -> str:

@@ -62,22 +62,29 @@ def struct_text(name: str, struct: CStruct, tables: TableSet) -> str:
 
     The members must be in the order of the C type.
     """
+    return initializer(struct.type, name, _member_texts(name, struct, tables))
+
+
+def _member_texts(name: str, struct: CStruct, tables: TableSet) -> dict[str, str]:
     members = {}
     for member, value in struct.members.items():
-        if isinstance(value, int):
+        if isinstance(value, CStruct):
+            inner = _member_texts(f"{name}_{member}", value, tables)
+            members[member] = f"{{{', '.join(f'EK_MEMBER({m}) {v}' for m, v in inner.items())}}}"
+        elif isinstance(value, int):
             members[member] = _INT32_MIN_TEXT if value == -(2**31) else str(value)
         elif isinstance(value, str):
             members[member] = value
         else:
             members[member] = tables.add(f"{name}_{member}", value)
-    return initializer(struct.type, name, members)
+    return members
 
 
 def initializer(type_name: str, name: str, members: Mapping[str, str]) -> str:
     """``static const type name = {EK_MEMBER(member) value, ...};``
 
     The members must be in the order of the C type: C++20 refuses another one, and C++17 goes by
-    the order alone (EK_MEMBER of runtime_c/ek_kernel.h).
+    the order alone (EK_MEMBER of runtime_c/ek_member.h).
     """
     lines = "".join(f"  EK_MEMBER({member}) {value},\n" for member, value in members.items())
     return f"static const {type_name} {name} = {{\n{lines}}};\n"
@@ -85,7 +92,10 @@ def initializer(type_name: str, name: str, members: Mapping[str, str]) -> str:
 
 def struct_bytes(struct: CStruct) -> int:
     """Flash bytes of a layer struct on a 32-bit core."""
-    return _POINTER_BYTES * len(struct.members)
+    return sum(
+        struct_bytes(value) if isinstance(value, CStruct) else _POINTER_BYTES
+        for value in struct.members.values()
+    )
 
 
 def comment_text(text: str) -> str:

@@ -50,6 +50,16 @@ def window_reader(interface: Interface) -> str:
 """
 
 
+def row_writer(interface: Interface) -> str:
+    """write_row: the callback of a streamed output as an ek_row_writer."""
+    name, c_type = interface.name, interface.outputs[0].c_type
+    return f"""static void write_row(const void *sink_, int32_t y, const void *row) {{
+  const {name}_sink *sink = (const {name}_sink *)sink_;
+  sink->write(sink->context, y, (const {c_type} *)row);
+}}
+"""
+
+
 def _run_text(image: Image, interface: Interface) -> str:
     prototype, _ = interface.prototypes()
     return (
@@ -93,6 +103,9 @@ def _copies_text(interface: Interface) -> str:
 def _stream_text(image: Image, interface: Interface) -> str:
     begin, push, finish, step = interface.prototypes()
     arena = _arena_check(interface)
+    sink = _output_checks(interface) if interface.output_mode == "stream" else []
+    bases = ["(uint8_t *)arena", "(uint8_t *)(uintptr_t)rows"]
+    bases += ["(uint8_t *)(uintptr_t)sink"] * len(sink[:1])
     rows = ["rows == NULL", *_misalignment("rows", interface.inputs[0])]
     members = {
         "slices": "&slices",
@@ -112,8 +125,9 @@ def _stream_text(image: Image, interface: Interface) -> str:
 }}
 
 {push} {{
-{_refusal([arena, *rows])}\
-  return ek_stream_push(&stream, (uint8_t *)arena, (const uint8_t *)rows, row_count);
+{_refusal([arena, *rows, *sink])}\
+  uint8_t *bases[] = {{{", ".join(bases)}}};
+  return ek_stream_push(&stream, bases, row_count);
 }}
 
 {finish} {{
@@ -146,6 +160,8 @@ def _input_checks(interface: Interface) -> list[str]:
 
 
 def _output_checks(interface: Interface) -> list[str]:
+    if interface.output_mode == "stream":
+        return ["sink == NULL", "sink->write == NULL"]
     if interface.has_output_struct:
         return ["out == NULL"]
     return ["output == NULL", *_misalignment("output", interface.outputs[0])]
@@ -161,13 +177,13 @@ def _member_checks(interface: Interface) -> str:
 
     A loop over the bases: with a comparison of each member the compiler keeps them all on the stack.
     """
-    if not interface.has_output_struct:
+    if not interface.has_output_struct and not interface.has_input_struct:
         return ""
     misaligned: list[str] = []
     if interface.has_input_struct:
         for index, tensor in enumerate(interface.inputs):
             misaligned += _misalignment(interface.input_pointer(index), tensor)
-    for index, tensor in enumerate(interface.outputs):
+    for index, tensor in enumerate(interface.outputs if interface.has_output_struct else ()):
         misaligned += _misalignment(interface.output_pointer(index), tensor)
     return f"""  for (size_t i = 1; i < sizeof bases / sizeof *bases; i++) {{
     if (bases[i] == NULL) {{

@@ -22,6 +22,7 @@ def example_text(interface: Interface) -> str:
     name, macro = interface.name, interface.macro
     parts = _PARTS[interface.input_mode](interface)
     outputs = "".join(_array(interface, "OUTPUT", t) for t in interface.outputs)
+    outputs += _row_writer(interface)
     first = interface.outputs[0]
     label = label_of("OUTPUT", first, interface.outputs).lower()
     element = f"{first.identifier}_data[i]"
@@ -85,10 +86,11 @@ def _overwrite(interface: Interface) -> _Parts:
 def _stream(interface: Interface) -> _Parts:
     name, macro, c_type = interface.name, interface.macro, interface.inputs[0].c_type
     data = f"static {c_type} row[{macro}_INPUT_ROW_BYTES / sizeof({c_type})];\n"
+    sink = f", {_output_argument(interface)}" if interface.output_mode == "stream" else ""
     calls = f"""{_outputs(interface)}  ek_status status = EK_OK;
   {name}_begin(&arena);
   for (unsigned y = 0; y < {macro}_INPUT_ROWS && status == EK_OK; y++) {{
-    status = {name}_push_rows(&arena, row, 1); /* row y of the image */
+    status = {name}_push_rows(&arena, row, 1{sink}); /* row y of the image */
   }}
   if (status == EK_OK) {{
     status = {name}_finish(&arena, {_output_argument(interface)});
@@ -121,6 +123,23 @@ static void read_image(void *context, int32_t y, int32_t x, int32_t height, int3
     return _Parts(_outputs(interface) + source + _run(interface, "&source"), data)
 
 
+def _row_writer(interface: Interface) -> str:
+    """The callback of a streamed output."""
+    if interface.output_mode != "stream":
+        return ""
+    tensor = interface.outputs[0]
+    row = f"{interface.macro}_OUTPUT_ROW_BYTES / sizeof({tensor.c_type})"
+    return f"""
+/* A row of the output; it may as well be sent or drawn at once. */
+static void write_row(void *context, int32_t y, const {tensor.c_type} *row) {{
+  (void)context;
+  for (size_t i = 0; i < {row}; i++) {{
+    {tensor.identifier}_data[(size_t)y * ({row}) + i] = row[i];
+  }}
+}}
+"""
+
+
 _PARTS = {"resident": _resident, "overwrite": _overwrite, "stream": _stream, "pull": _pull}
 
 
@@ -130,7 +149,9 @@ def _input_struct(interface: Interface, pointers: list[str]) -> str:
 
 
 def _outputs(interface: Interface) -> str:
-    """The struct of outputs, where there is one."""
+    """The struct of outputs, or the sink of their rows, where there is one."""
+    if interface.output_mode == "stream":
+        return f"  const {interface.name}_sink sink = {{NULL, write_row}};\n"
     if not interface.has_output_struct:
         return ""
     pointers = ", ".join(f"{tensor.identifier}_data" for tensor in interface.outputs)
@@ -138,6 +159,8 @@ def _outputs(interface: Interface) -> str:
 
 
 def _output_argument(interface: Interface) -> str:
+    if interface.output_mode == "stream":
+        return "&sink"
     return "&out" if interface.has_output_struct else f"{interface.outputs[0].identifier}_data"
 
 

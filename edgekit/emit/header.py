@@ -85,6 +85,9 @@ def _ports_text(interface: Interface, input_offsets: Sequence[int]) -> str:
         lines.append(f"#define {interface.macro}_INPUT_ROW_BYTES {interface.input_row_bytes}")
     for tensor in interface.outputs:
         lines += _port_lines(interface, "OUTPUT", tensor, interface.outputs)
+    if interface.output_mode == "stream":
+        lines.append(f"#define {interface.macro}_OUTPUT_ROWS {interface.output_rows}")
+        lines.append(f"#define {interface.macro}_OUTPUT_ROW_BYTES {interface.output_row_bytes}")
     return "\n".join(lines) + "\n"
 
 
@@ -115,6 +118,8 @@ def _structs_text(interface: Interface) -> str:
         text += f"typedef struct {{\n{inputs}}} {interface.name}_inputs;\n\n"
     if interface.input_mode == "pull":
         text += _source_struct(interface)
+    if interface.output_mode == "stream":
+        text += _sink_struct(interface)
     if interface.has_output_struct:
         outputs = "".join(f"  {t.c_type} *{t.identifier};\n" for t in interface.outputs)
         text += f"typedef struct {{\n{outputs}}} {interface.name}_outputs;\n\n"
@@ -134,6 +139,21 @@ def _source_struct(interface: Interface) -> str:
   void (*read)(void *context, int32_t y, int32_t x, int32_t height, int32_t width,
                {c_type} *destination);
 }} {interface.name}_source;
+
+"""
+
+
+def _sink_struct(interface: Interface) -> str:
+    comment = _comment(
+        "Where the output goes: write gets context and row y of the output "
+        f"({interface.macro}_OUTPUT_ROW_BYTES bytes, the channels of a pixel together), every row "
+        "once, top to bottom, as soon as it is computed; the row is gone when write returns. What "
+        "write needs of the stack comes on top of the bound in manifest.json."
+    )
+    return f"""{comment}typedef struct {{
+  void *context;
+  void (*write)(void *context, int32_t y, const {interface.outputs[0].c_type} *row);
+}} {interface.name}_sink;
 
 """
 
@@ -164,7 +184,7 @@ def _function_comments(interface: Interface) -> tuple[str, ...]:
             "not be kept. In front of each row it runs the model as far as the rows before it allow. "
             f"{_ROW.format(macro)} "
             f"EK_TOO_MANY_ROWS: the input has fewer rows; none was taken. {bad_argument}",
-            "Computes what is left and writes the outputs, which must not overlap the arena. "
+            f"Computes what is left{_results(interface)}. "
             f"EK_INCOMPLETE: rows are missing, and can still be pushed. {bad_argument} Behind "
             f"EK_OK the next run starts with {name}_begin.",
             f"Does a bounded part of what the pushed rows allow ({macro}_SLICE_MACS), so that other "
@@ -175,6 +195,8 @@ def _function_comments(interface: Interface) -> tuple[str, ...]:
         f"Runs the model once. The arena holds all state: {arena}; its content need not be kept "
         "between runs. "
     )
+    if interface.output_mode == "stream":
+        bad_argument += " sink->write counts as a pointer."
     if interface.input_mode == "pull":
         place = "Outputs and arena must not overlap. "
         bad_argument += " source->read counts as a pointer."
@@ -194,6 +216,13 @@ def _function_comments(interface: Interface) -> tuple[str, ...]:
         "is {0, 0} again. Until then nothing else may write to the arena, nor to an input. "
     )
     return state + place + bad_argument, step + bad_argument
+
+
+def _results(interface: Interface) -> str:
+    """What happens to the outputs of a streamed run when it is finished."""
+    if interface.output_mode == "stream":
+        return "; rows of the output may leave in every call that gets the sink"
+    return " and writes the outputs, which must not overlap the arena"
 
 
 def _comment(text: str) -> str:

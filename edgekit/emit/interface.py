@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from edgekit.emit.c_tables import C_TYPES, c_identifier
 from edgekit.errors import BadInputError
-from edgekit.input_modes import check_input_mode
+from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import Port, QGraph, Tensor
 from edgekit.layout import map_size
 from edgekit.manifest import port_structs
-from edgekit.program import InputMode
+from edgekit.program import InputMode, OutputMode
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _RESERVED_WORDS = (
@@ -60,6 +60,7 @@ class Interface:
     inputs: tuple[CTensor, ...]
     outputs: tuple[CTensor, ...]
     input_mode: InputMode = "resident"
+    output_mode: OutputMode = "resident"
 
     @property
     def macro(self) -> str:
@@ -84,7 +85,8 @@ class Interface:
 
     @property
     def _port_structs(self) -> tuple[bool, bool]:
-        return port_structs(self.input_mode, inputs=len(self.inputs), outputs=len(self.outputs))
+        modes = (self.input_mode, self.output_mode)
+        return port_structs(*modes, inputs=len(self.inputs), outputs=len(self.outputs))
 
     @property
     def input_rows(self) -> int:
@@ -94,11 +96,20 @@ class Interface:
     def input_row_bytes(self) -> int:
         return self.inputs[0].tensor.bytes // self.input_rows
 
+    @property
+    def output_rows(self) -> int:
+        return map_size(self.outputs[0].tensor.shape)[0]
+
+    @property
+    def output_row_bytes(self) -> int:
+        return self.outputs[0].tensor.bytes // self.output_rows
+
     def prototypes(self) -> tuple[str, ...]:
         """The functions of the model, in the order in which a caller needs them."""
         name, output = self.name, self._output_parameter()
+        sink = f", {output}" if self.output_mode == "stream" else ""
         if self.input_mode == "stream":
-            rows = f"void *arena, const {self.inputs[0].c_type} *rows, uint32_t row_count"
+            rows = f"void *arena, const {self.inputs[0].c_type} *rows, uint32_t row_count{sink}"
             return (
                 f"void {name}_begin(void *arena)",
                 f"ek_status {name}_push_rows({rows})",
@@ -119,6 +130,8 @@ class Interface:
         return f"const {self.inputs[0].c_type} *input"
 
     def _output_parameter(self) -> str:
+        if self.output_mode == "stream":
+            return f"const {self.name}_sink *sink"
         if self.has_output_struct:
             return f"const {self.name}_outputs *out"
         return f"{self.outputs[0].c_type} *output"
@@ -128,17 +141,27 @@ class Interface:
         return f"in->{self.inputs[index].identifier}" if self.has_input_struct else "input"
 
     def output_pointer(self, index: int) -> str:
+        """What the maps of the script refer to an output by: its memory, or the sink of its rows."""
+        if self.output_mode == "stream":
+            return "(uintptr_t)sink"
         return f"out->{self.outputs[index].identifier}" if self.has_output_struct else "output"
 
 
-def interface_of(graph: QGraph, name: str, *, input_mode: InputMode = "resident") -> Interface:
+def interface_of(
+    graph: QGraph,
+    name: str,
+    *,
+    input_mode: InputMode = "resident",
+    output_mode: OutputMode = "resident",
+) -> Interface:
     """The C interface of a model under a prefix.
 
     Raises:
         BadInputError: the prefix is not a lower-case C identifier, or is reserved, or the model
-            cannot take its input in that mode.
+            cannot take its input, or give its output, in that mode.
     """
     check_input_mode(graph, input_mode)
+    check_output_mode(graph, output_mode)
     if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("ek_"):
         raise BadInputError(
             f"--name '{name}': it must be a lower-case C identifier of at most 41 characters, "
@@ -151,7 +174,8 @@ def interface_of(graph: QGraph, name: str, *, input_mode: InputMode = "resident"
         )
     taken: set[str] = set()
     inputs = _c_tensors(graph, graph.inputs, taken)
-    return Interface(name, inputs, _c_tensors(graph, graph.outputs, taken), input_mode)
+    outputs = _c_tensors(graph, graph.outputs, taken)
+    return Interface(name, inputs, outputs, input_mode, output_mode)
 
 
 def _c_tensors(graph: QGraph, ports: Sequence[Port], taken: set[str]) -> tuple[CTensor, ...]:

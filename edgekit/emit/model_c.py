@@ -16,12 +16,13 @@ from edgekit.emit.c_tables import (
     struct_bytes,
     struct_text,
 )
-from edgekit.emit.entry_points import entry_points, window_reader
+from edgekit.emit.entry_points import entry_points, row_writer, window_reader
 from edgekit.emit.interface import Interface
 from edgekit.emit.slices import Slices
+from edgekit.kernel import CStruct
 from edgekit.layout import map_size
-from edgekit.program import INPUT_STEP, Image, Operand, Pair, Step
-from edgekit.window import Axis, RowTable
+from edgekit.program import INPUT_STEP, OUTPUT_STEP, Image, Operand, Pair, Step
+from edgekit.window import Axis, Region, RowTable
 
 _MAP_BYTES = 4 * 5
 _STEP_BYTES = 4 * 2
@@ -80,6 +81,8 @@ class _Emitter:
         self.struct_bytes = 0
         self.drivers: set[str] = set()
         self._runs: list[tuple[str, str]] = []
+        self._layers: dict[int, str] = {}
+        self._layer_names: dict[tuple[str, str], str] = {}
         self._padding = self._padding_rows()
 
     def _padding_rows(self) -> dict[int, str]:
@@ -99,18 +102,29 @@ class _Emitter:
         title = comment_text(f"{step.op} {step.source or step.layer}")
         self.structs.append(f"/* {index}: {title} */")
         if step.struct is not None:
-            self.structs.append(struct_text(f"layer_{index}", step.struct, self.tables))
-            self.struct_bytes += struct_bytes(step.struct)
+            self._add_layer(index, step.struct)
         self._add_maps(f"operands_{index}", index, step.operands)
         self._add_maps(f"output_{index}", index, [step.output])
         if step.op == INPUT_STEP and self._interface.input_mode == "pull":
-            self._add_pull(index)
+            self._add_pull(index, step)
+        elif step.op == OUTPUT_STEP:
+            self._add_sink(index)
         elif step.kernel is None:
             self._add_copy(index, step)
         elif step.loop is not None:
             self._add_rows(index, step)
         else:
             self._add_map_step(index, step)
+
+    def _add_layer(self, index: int, struct: CStruct) -> None:
+        """A layer struct; strips of a layer that have an equal one share it."""
+        text = struct_text(f"layer_{index}", struct, self.tables)
+        key = struct.type, text.split("\n", 1)[1]
+        if key not in self._layer_names:
+            self._layer_names[key] = f"layer_{index}"
+            self.structs.append(text)
+            self.struct_bytes += struct_bytes(struct)
+        self._layers[index] = self._layer_names[key]
 
     def _add_maps(self, name: str, index: int, operands: Sequence[Operand]) -> None:
         rows = ",\n".join(f"  {self._map(index, operand)}" for operand in operands)
@@ -129,6 +143,7 @@ class _Emitter:
             base = 1 + len(self._interface.inputs) + operand.index
         else:
             offset = self._image.offsets[operand.buffer]
+        offset += operand.skip_bytes
         return f"{{{constant}, {base}, {offset}, {operand.row_bytes}, {operand.ring_rows}}}"
 
     def _add_detail(
@@ -139,17 +154,29 @@ class _Emitter:
         self.struct_bytes += 4 * len(members)
         self._runs.append((run, f"step_{index}"))
 
-    def _add_pull(self, index: int) -> None:
-        reader = window_reader(self._interface)
-        if reader not in self.structs:
-            self.structs.append(reader)
+    def _add_pull(self, index: int, step: Step) -> None:
+        if index == 0:
+            self.structs.append(window_reader(self._interface))
+        height, width, _ = map_size(self._interface.inputs[0].tensor.shape)
+        window = step.output.region or Region(0, height, 0, width)
         members = {
             "read": "read_window",
             "source": f"operands_{index}",
             "output": f"output_{index}",
-            "width": str(map_size(self._interface.inputs[0].tensor.shape)[1]),
+            "y": str(window.top),
+            "x": str(window.left),
+            "width": str(window.width),
         }
         self._add_detail(index, "ek_pull.h", "ek_pull_step", "ek_run_pull", members)
+
+    def _add_sink(self, index: int) -> None:
+        self.structs.append(row_writer(self._interface))
+        members = {
+            "write": "write_row",
+            "source": f"operands_{index}",
+            "sink": f"output_{index}",
+        }
+        self._add_detail(index, "ek_sink.h", "ek_sink_step", "ek_run_sink", members)
 
     def _add_copy(self, index: int, step: Step) -> None:
         members = {
@@ -163,7 +190,7 @@ class _Emitter:
         assert step.kernel is not None
         members = {
             "kernel": step.kernel.symbol,
-            "layer": f"&layer_{index}",
+            "layer": f"&{self._layers[index]}",
             "operands": f"operands_{index}",
             "output": f"output_{index}",
             "scratch": str(self._scratch(step)),
@@ -186,7 +213,7 @@ class _Emitter:
         padding = step.padding_value
         members = {
             "kernel": step.kernel.symbol,
-            "layer": f"&layer_{index}",
+            "layer": f"&{self._layers[index]}",
             "padding_row": _NO_PADDING if padding is None else self._padding[padding],
             "row_table": table,
             "operands": f"operands_{index}",

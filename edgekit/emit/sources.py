@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,14 +29,25 @@ from edgekit.manifest import (
     Manifest,
     PairEntry,
     PairPrimitive,
+    RegionEntry,
     Role,
     SegmentEntry,
     TensorEntry,
 )
 from edgekit.ops import operator_of
-from edgekit.program import ARENA_ALIGN, INPUT_STEP, Image, Operand, Pair, Program, Segment, Step
+from edgekit.program import (
+    ARENA_ALIGN,
+    INPUT_STEP,
+    OUTPUT_STEP,
+    Image,
+    Operand,
+    Pair,
+    Program,
+    Segment,
+    Step,
+)
 from edgekit.target import Target
-from edgekit.window import Axis
+from edgekit.window import Axis, Region
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,12 @@ class EmitOptions:
 def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> Sources:
     """Emit the project; ``reference`` are files that go to reference/ as they are."""
     graph = image.program.graph
-    interface = interface_of(graph, options.name, input_mode=image.program.input_mode)
+    interface = interface_of(
+        graph,
+        options.name,
+        input_mode=image.program.input_mode,
+        output_mode=image.program.output_mode,
+    )
     slices = slices_of(image.program)
     model = model_source(image, interface, slices, version=options.version)
     header = header_text(
@@ -117,7 +134,8 @@ def _manifest(
     steps = image.program.steps
     input_bytes = sum(t.tensor.bytes for t in interface.inputs)
     output_bytes = sum(t.tensor.bytes for t in interface.outputs)
-    held_bytes = output_bytes + (input_bytes if interface.input_mode == "resident" else 0)
+    held_bytes = input_bytes if interface.input_mode == "resident" else 0
+    held_bytes += output_bytes if interface.output_mode == "resident" else 0
     macs = options.macs_legalized
     if macs is None:
         macs = sum(operator_of(call.node).macs(call) for call in image.program.graph.calls())
@@ -126,6 +144,7 @@ def _manifest(
         name=options.name,
         target=options.target.name,
         input_mode=interface.input_mode,
+        output_mode=interface.output_mode,
         arena_bytes=image.arena_bytes,
         arena_align=ARENA_ALIGN,
         arena_lower_bound_bytes=image.arena_lower_bound_bytes,
@@ -151,6 +170,7 @@ def _manifest(
 def _segment_entry(program: Program, segment: Segment) -> SegmentEntry:
     return SegmentEntry(
         primitive=segment.primitive,
+        parts=segment.parts,
         layers=tuple(range(segment.first, segment.last + 1)),
         pairs=tuple(
             PairEntry(
@@ -215,14 +235,28 @@ def _layer_entry(image: Image, index: int, step: Step) -> LayerEntry:
         buffers=tuple(buffers),
         completes=_completes(image, index),
         rows=_rows(image, step),
+        accumulator_bound=_accumulator_bound(step),
+        lane_bound=None
+        if step.call is None or step.kernel is None
+        else step.kernel.lane_bound(step.call),
+        region=_region_entry(step.output.region),
     )
+
+
+def _region_entry(region: Region | None) -> RegionEntry | None:
+    return RegionEntry(**dataclasses.asdict(region)) if region else None
+
+
+def _accumulator_bound(step: Step) -> int | None:
+    """What the sums of a layer can reach; a copy of rows has none."""
+    return None if step.call is None else operator_of(step.call.node).accumulator_bound(step.call)
 
 
 def _kernel_name(program: Program, step: Step) -> str:
     if step.kernel is not None:
         return step.kernel.symbol
     pulled = step.op == INPUT_STEP and program.input_mode == "pull"
-    return "callback" if pulled else "memcpy"
+    return "callback" if pulled or step.op == OUTPUT_STEP else "memcpy"
 
 
 def _completes(image: Image, index: int) -> Completes:
@@ -234,16 +268,21 @@ def _completes(image: Image, index: int) -> Completes:
         return "map"
     if step.kernel is not None and step.kernel.accumulates:
         return "map_at_end"
-    if step.op != INPUT_STEP and (step.loop is None or step.binding.flat):
+    if step.op not in (INPUT_STEP, OUTPUT_STEP) and (step.loop is None or step.binding.flat):
         return "map"
     return "row_from_bottom" if index in image.bottom_up else "row"
 
 
 def _rows(image: Image, step: Step) -> int:
     """Rows that a step's firings count when they compute its output once."""
-    if step.op == INPUT_STEP:
-        return map_size(image.program.graph.tensors[step.output.tensor].shape)[0]
+    if step.op in (INPUT_STEP, OUTPUT_STEP):
+        shape = image.program.graph.tensors[step.output.tensor].shape
+        return step.output.region.height if step.output.region else map_size(shape)[0]
     return step.loop.output_height if step.loop is not None else 1
+
+
+def _offset(image: Image, operand: Operand) -> int:
+    return image.offsets[operand.buffer] if operand.place == "arena" else 0
 
 
 def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
@@ -254,7 +293,7 @@ def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
         tensor=operand.tensor,
         place=operand.place,
         index=operand.index,
-        offset=image.offsets[operand.buffer] if operand.place == "arena" else 0,
+        offset=operand.skip_bytes + _offset(image, operand),
         bytes=operand.bytes,
         layout=f"{layout.kind}{planar}",
         row_bytes=operand.row_bytes,

@@ -22,11 +22,14 @@ def accumulating_twin(
     state_bytes: int,
     accepts: Callable[[Call], str | None],
     members: Callable[[Call, Binding], Mapping[str, CValue]] = _no_members,
+    stack_bytes: int = 128,
+    per_row: float = 10.0,
 ) -> Kernel:
     """The kernel that computes the same from one input row at a time: <symbol>_accumulating.
 
     state_bytes: scratch for each output element. accepts: the preconditions besides those of
-    ``kernel``. members: those of the layer struct that differ.
+    ``kernel``. members: those of the layer struct that differ. per_row: instructions for each
+    output element that every call takes besides.
     """
 
     def pack(call: Call, binding: Binding) -> CStruct:
@@ -35,7 +38,7 @@ def accumulating_twin(
 
     def instructions(call: Call) -> float:
         calls = map_size(call.activations[0].shape)[0]
-        return kernel.instructions(call) + 10.0 * calls * call.output.elements
+        return kernel.instructions(call) + per_row * calls * call.output.elements
 
     return dataclasses.replace(
         kernel,
@@ -49,7 +52,7 @@ def accumulating_twin(
         flat=False,
         channel_blocks=no_channel_blocks,
         accumulates=True,
-        stack_bytes=128,
+        stack_bytes=stack_bytes,
     )
 
 

@@ -96,8 +96,7 @@ def layer_finish(arithmetic: WeightedArithmetic, sums: Sums) -> LayerFinish:
     is_constant, values = _constants(arithmetic, sums, multipliers, shifts)
     is_constant &= ~is_exact
     if finish is Finish.GENERAL or not (is_exact | is_constant).all():
-        rows = np.stack([multipliers, shifts, np.zeros_like(shifts)], axis=1)
-        return LayerFinish(Finish.GENERAL, rows, np.zeros_like(is_constant), ())
+        return general_finish(arithmetic)
     # The shift of a constant channel must give what the zero point of the offsets stands for.
     shifted = values - arithmetic.output_zero_point + zero_point
     fixed = np.int64(1 << (_CONSTANT_EXPONENT - 1)) + (shifted << _CONSTANT_EXPONENT)
@@ -110,6 +109,14 @@ def layer_finish(arithmetic: WeightedArithmetic, sums: Sums) -> LayerFinish:
         axis=1,
     )
     return LayerFinish(finish, rows, is_constant, clamp)
+
+
+def general_finish(arithmetic: WeightedArithmetic) -> LayerFinish:
+    """The finish that is exact for any multiplier, shift and clamp."""
+    multipliers = np.array(arithmetic.multipliers, np.int64)
+    shifts = np.array(arithmetic.shifts, np.int64)
+    rows = np.stack([multipliers, shifts, np.zeros_like(shifts)], axis=1)
+    return LayerFinish(Finish.GENERAL, rows, np.zeros(len(shifts), bool), ())
 
 
 def _fast_finish(arithmetic: WeightedArithmetic) -> tuple[Finish, int, tuple[int, ...]]:

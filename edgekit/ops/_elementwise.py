@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.arith import INT32_MAX, round_half_away
+from edgekit.arith import INT32_MAX, round_half_away, rounded_up
 from edgekit.ir import INTEGER_RANGE, Array, Call, Quantization, Shape, Tensor, constant
 from edgekit.kernel import Binding
 from edgekit.layout import map_size
@@ -128,12 +128,15 @@ def verify_output_range(call: Call, zero_points: Sequence[int], minimum: int, ma
 
 
 def quantize_operand(tensor: Tensor) -> Tensor:
-    """A float constant as int8 over the range of its values and 0; an activation as it is."""
-    if tensor.data is None:
+    """A float constant as int8 over the range of its values and 0; what has a scale as it is.
+
+    The scale has 16 significant bits, so that it survives every file format.
+    """
+    if tensor.data is None or tensor.quantization is not None:
         return tensor
     values = tensor.data.astype(np.float64)
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    scale = (high - low) / 255.0 if high > low else 1.0
+    scale = rounded_up((high - low) / 255.0, bits=16) if high > low else 1.0
     zero_point = int(np.clip(round_half_away(-128.0 - low / scale), -128, 127))
     integers = np.clip(round_half_away(values / scale) + zero_point, -128, 127).astype(np.int8)
     return constant(tensor.name, integers, quantization=Quantization(scale, zero_point))

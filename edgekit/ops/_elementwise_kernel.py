@@ -26,10 +26,7 @@ def elementwise_kernel(
 
     def pack(call: Call, binding: Binding) -> CStruct:
         members: dict[str, CValue] = {"channels": map_size(call.output.shape)[2]}
-        for position, operand in enumerate(operands):
-            strides = operand_strides(call, position, binding)
-            members[f"{operand}_column_stride"] = strides.column
-            members[f"{operand}_channel_stride"] = strides.channel
+        members |= operand_members(call, operands, binding)
         return CStruct(struct, members | arithmetic_members(call.node.arithmetic, operands))
 
     return Kernel(
@@ -42,6 +39,16 @@ def elementwise_kernel(
         flat=True,
         stack_bytes=stack_bytes,
     )
+
+
+def operand_members(call: Call, operands: tuple[str, ...], binding: Binding) -> dict[str, CValue]:
+    """The strides of every operand."""
+    members: dict[str, CValue] = {}
+    for position, operand in enumerate(operands):
+        strides = operand_strides(call, position, binding)
+        members[f"{operand}_column_stride"] = strides.column
+        members[f"{operand}_channel_stride"] = strides.channel
+    return members
 
 
 def arithmetic_members(arithmetic: Any, operands: tuple[str, ...]) -> dict[str, CValue]:

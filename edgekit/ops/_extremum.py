@@ -18,6 +18,7 @@ from edgekit.ops._elementwise_binary import (
     verify_operand_factors,
 )
 from edgekit.ops._elementwise_kernel import binary_kernel, int16_binary_kernel
+from edgekit.ops._tuned import tuned_twin
 
 IDENTITY = (2**30, 1)
 """The (multiplier, shift) that changes no value."""
@@ -49,10 +50,27 @@ def extremum_arithmetic(
     )
 
 
-def extremum_kernels(op: str) -> tuple[Kernel, Kernel]:
-    """The reference kernels of minimum or maximum: int8, int16."""
+def extremum_kernels(op: str) -> tuple[Kernel, ...]:
+    """The kernels of minimum or maximum: int8 of equal scales, int8, int16."""
     kernel = binary_kernel(op, instructions=50.0)
-    return kernel, int16_binary_kernel(kernel)
+    tuned = tuned_twin(
+        kernel,
+        instructions=lambda call: 50.0 + 2.5 * call.output.elements,
+        stack_bytes=96,
+        accepts=_refuse_scales,
+    )
+    return tuned, kernel, int16_binary_kernel(kernel)
+
+
+def _refuse_scales(call: Call) -> str | None:
+    """Why the extremum is not that of the integers themselves, or None."""
+    arithmetic: ExtremumArithmetic = call.node.arithmetic
+    values = np.arange(-128, 128)
+    zero_points = np.array(arithmetic.zero_points)
+    scaled = scale_operands(arithmetic, *(values - zero_points[:, np.newaxis]))
+    if all(np.array_equal(x + arithmetic.output_zero_point, values) for x in scaled):
+        return None
+    return "its scales and zero points are not all equal"
 
 
 class ExtremumOperator(BinaryOperator):

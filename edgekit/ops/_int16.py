@@ -71,7 +71,8 @@ def int16_twin(
 
     def pack(call: Call, binding: Binding) -> CStruct:
         members = kernel.pack(call, binding).members
-        assert not any(np.any(members[name]) for name in without), (
+        zero_points = [members[name] for name in without]
+        assert not any(isinstance(value, CStruct) or np.any(value) for value in zero_points), (
             f"{call.node}: zero points must be 0"
         )
         return CStruct(struct, {k: v for k, v in members.items() if k not in without})

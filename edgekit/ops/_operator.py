@@ -50,6 +50,9 @@ class Operator(ABC):
     is_elementwise: bool = False
     """An output element is a function of the elements at its own place; operands broadcast."""
 
+    wants_equal_scales: bool = False
+    """Where its inputs and its output share scale and zero point, it moves integers unchanged."""
+
     @property
     def summary(self) -> str:
         """The first line of the operator's file: what it computes."""
@@ -105,6 +108,10 @@ class Operator(ABC):
     def flattens(self, call: Call) -> bool:
         """Whether flat kernels may see the maps of this call as one row (no operand spans H or W only)."""
         return True
+
+    def accumulator_bound(self, call: Call) -> int | None:
+        """The largest magnitude that a sum of products or inputs can reach; None: it sums nothing."""
+        return None
 
     def macs(self, call: Call) -> int:
         """Multiply-accumulates, padding taps counted."""

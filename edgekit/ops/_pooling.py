@@ -15,6 +15,7 @@ from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel
 from edgekit.ops._elementwise import verify_one_type, verify_output_range
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.ops._tuned import tuned_twin
 from edgekit.ops._weighted import clamp_to_integers, finish_float, fused_clamp
 from edgekit.ops._windows import verify_window
 from edgekit.window import Axis, Window
@@ -198,9 +199,7 @@ def pool_kernel(
         return CStruct(f"ek_{op}_s8", {**_members(call), **members(call)})
 
     def instructions(call: Call) -> float:
-        window: Window = call.node.attributes.window
-        taps = window.height.kernel * window.width.kernel
-        return call.output.elements * (per_tap * taps + per_output)
+        return call.output.elements * (per_tap * _taps(call) + per_output)
 
     return Kernel(
         symbol=f"ek_{op}_s8__ref",
@@ -212,6 +211,29 @@ def pool_kernel(
         channel_blocks=lambda call: 1,
         stack_bytes=128,
     )
+
+
+def tuned_pool_kernel(
+    reference: Kernel, *, per_output: float, stack_bytes: int, most_taps: int | None = None
+) -> Kernel:
+    """The tuned portable kernel of a pooling, of windows of at most ``most_taps``."""
+
+    def accepts(call: Call) -> str | None:
+        too_many = most_taps is not None and _taps(call) > most_taps
+        return f"its window has more than {most_taps} taps" if too_many else None
+
+    def instructions(call: Call) -> float:
+        pixels = call.output.shape[1] * call.output.shape[2]
+        return 70.0 * pixels + call.output.elements * (1.2 * _taps(call) + per_output)
+
+    return tuned_twin(
+        reference, instructions=instructions, stack_bytes=stack_bytes, accepts=accepts
+    )
+
+
+def _taps(call: Call) -> int:
+    window: Window = call.node.attributes.window
+    return window.height.kernel * window.width.kernel
 
 
 def _members(call: Call) -> dict[str, CValue]:

@@ -40,6 +40,11 @@ def hard_swish(x: Array) -> Array:
     return x * hard_sigmoid(x)
 
 
+def clipped_line(x: Array, slope: float, offset: float) -> Array:
+    """A line cut to [0, 1]: the hard sigmoids of other slopes than 1/6."""
+    return np.clip(slope * x + offset, 0.0, 1.0)
+
+
 def silu(x: Array) -> Array:
     return x * sigmoid(x)
 
@@ -106,6 +111,7 @@ def power(x: Array, exponent: float) -> Array:
 
 UNARY_FUNCTIONS: Mapping[str, UnaryFunction] = {
     "abs": UnaryFunction(np.abs),
+    "clipped_line": UnaryFunction(clipped_line, 2),
     "cos": UnaryFunction(np.cos),
     "elu": UnaryFunction(elu, 3),
     "erf": UnaryFunction(erf),

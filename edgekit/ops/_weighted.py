@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.arith import INT32_MAX, INT32_MIN, quantize_multiplier, requantize, round_half_away
+from edgekit.arith import (
+    INT32_MAX,
+    INT32_MIN,
+    quantize_multiplier,
+    requantize,
+    round_half_away,
+    rounded_up,
+)
 from edgekit.ir import INTEGER_RANGE, Array, Call, Quantization, Tensor, constant
 from edgekit.kernel import CValue, Kernel
 from edgekit.ops._int16 import (
@@ -19,11 +26,15 @@ from edgekit.ops._int16 import (
     verify_wide_sums,
     verify_zero_point,
 )
+from edgekit.ops._weight_channels import OUTPUT_AXIS, per_output_channel
 
 INPUT, WEIGHTS, BIAS = 0, 1, 2
 """Positions of the inputs of a weighted operator; the bias may be missing."""
 LARGEST_BIAS = 2.0**28
 """Bound of a quantized bias, which leaves the sums room inside [-2^30, 2^30)."""
+
+LEAST_WEIGHT_SCALE = 2.0**-100
+"""Far below what any multiplier resolves, and a normal float32."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ def clamp_to_integers(
 
 
 def quantize_weights(
-    call: Call, *, channel_axis: int, activation: tuple[float | None, float | None]
+    call: Call, *, activation: tuple[float | None, float | None]
 ) -> tuple[WeightedArithmetic, Mapping[int, Tensor]]:
     """Per-channel symmetric int8 weights in [-127, 127], int32 bias, and the multipliers.
 
@@ -71,10 +82,8 @@ def quantize_weights(
     source, result = call.inputs[INPUT].quantization, call.output.quantization
     assert source is not None and result is not None
     weights = call.constant(WEIGHTS).astype(np.float64)
-    axes = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
-    peak = np.abs(weights).max(axis=axes)
-    scales = _weight_scales(call, peak, source.scale)
-    broadcast = scales.reshape([-1 if axis == channel_axis else 1 for axis in range(weights.ndim)])
+    scales = weight_scales(call)
+    broadcast = per_output_channel(call.node.op, weights.shape, scales)
     integers = np.clip(round_half_away(weights / broadcast), -127, 127).astype(np.int8)
     name = call.inputs[WEIGHTS].name
     constants = {WEIGHTS: constant(name, integers)}
@@ -95,13 +104,25 @@ def quantize_weights(
     return arithmetic, constants
 
 
-def _weight_scales(call: Call, peak: Array, input_scale: float) -> Array:
-    """peak / 127, but never so fine that the bias overflows: channels of (nearly) dead weights."""
-    scales = peak / 127.0
+def weight_scales(call: Call) -> Array:
+    """The scale of the weights of every output channel of a float call with a quantized input.
+
+    It is peak / 127, but never so fine that the bias overflows: channels of (nearly) dead weights.
+    Scales are float32 numbers, which a model file keeps. TensorFlow Lite rounds the product of a
+    single one with the input's 16 bits to float32: 8 bits leave it exact.
+    """
+    source = call.inputs[INPUT].quantization
+    assert source is not None
+    weights = np.abs(call.constant(WEIGHTS).astype(np.float64))
+    channel_axis = OUTPUT_AXIS[call.node.op]
+    axes = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
+    scales = weights.max(axis=axes) / 127.0
     if len(call.inputs) > BIAS:
         bias = np.abs(call.constant(BIAS).astype(np.float64))
-        scales = np.maximum(scales, bias / (input_scale * LARGEST_BIAS))
-    return np.where(scales > 0, scales, 1.0 / 127.0)
+        scales = np.maximum(scales, bias / (source.scale * LARGEST_BIAS))
+    bits = 24 if len(scales) > 1 else 8
+    used = np.where(scales > 0, np.maximum(scales, LEAST_WEIGHT_SCALE), 1.0 / 127.0)
+    return np.array([rounded_up(float(scale), bits=bits) for scale in used])
 
 
 def verify_weighted(call: Call, *, channels: int) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, no_channel_blocks
+from edgekit.ops._accumulators import weighted_bound
 from edgekit.ops._int16_cases import int16_cases, wide_sum_cases
 from edgekit.ops._operator import Case, Operator, Quantized
+from edgekit.ops._weight_channels import OUTPUT_AXIS
 from edgekit.ops._weighted import (
     BIAS,
     INPUT,
@@ -37,8 +39,6 @@ class ConvolutionOperator(Operator):
     """
 
     arithmetic = WeightedArithmetic
-    output_axis = 0
-    """The axis of the weights that counts output channels."""
     float_sums: type[np.float32 | np.float64] = np.float64
     """The type of float sums: float64 where their order, and so a float32 result, is up to a BLAS."""
     point = Window(Axis(1), Axis(1))
@@ -59,7 +59,7 @@ class ConvolutionOperator(Operator):
     def output_shape(self, attributes: Any, inputs: Sequence[Shape]) -> Shape:
         _, height, width, _ = inputs[INPUT]
         size = attributes.window.output_size(height, width)
-        return (1, *size, inputs[WEIGHTS][self.output_axis])
+        return (1, *size, inputs[WEIGHTS][OUTPUT_AXIS[self.name]])
 
     def verify(self, call: Call) -> None:
         window = self.window(call)
@@ -68,7 +68,7 @@ class ConvolutionOperator(Operator):
         if len(shape) != 4 or shape[1:3] != (window.height.kernel, window.width.kernel):
             raise call.fail(f"the weights have shape {shape}; it does not match the kernel")
         self.verify_channels(call, inputs=call.inputs[INPUT].shape[3], weights=shape)
-        verify_weighted(call, channels=shape[self.output_axis])
+        verify_weighted(call, channels=shape[OUTPUT_AXIS[self.name]])
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
         # float64 holds the sums exactly: |x - zp| * |w| * taps < 2^53 for any 32-bit shape.
@@ -86,17 +86,18 @@ class ConvolutionOperator(Operator):
 
     def quantize(self, call: Call) -> Quantized:
         activation = fused_clamp(call)
-        return Quantized(
-            *quantize_weights(call, channel_axis=self.output_axis, activation=activation)
-        )
+        return Quantized(*quantize_weights(call, activation=activation))
 
     def window(self, call: Call) -> Window:
         window: Window = call.node.attributes.window
         return window
 
+    def accumulator_bound(self, call: Call) -> int:
+        return weighted_bound(call)
+
     def macs(self, call: Call) -> int:
         weights = call.inputs[WEIGHTS]
-        return call.output.elements * (weights.elements // weights.shape[self.output_axis])
+        return call.output.elements * (weights.elements // weights.shape[OUTPUT_AXIS[self.name]])
 
     def cases(self) -> Iterator[Case]:
         yield from self.int8_cases()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from edgekit.arith import multiply_by_quantized_multiplier, quantize_multiplier
 from edgekit.ir import Array, Call, Quantization
+from edgekit.kernel import Kernel
 from edgekit.ops._elementwise import verify_scale
 from edgekit.ops._elementwise_binary import (
     ClampedBinaryOperator,
@@ -18,6 +20,7 @@ from edgekit.ops._elementwise_binary import (
     verify_operand_factors,
 )
 from edgekit.ops._elementwise_kernel import binary_kernel, int16_binary_kernel
+from edgekit.ops._linear_sum import linear_sum_kernel
 
 LEFT_SHIFT = 20
 """Bits that TensorFlow Lite's int8 ADD gains before it scales the operands."""
@@ -55,8 +58,27 @@ class AddArithmetic:
     maximum: int
 
 
-REF = binary_kernel("add", instructions=60.0)
-S16 = int16_binary_kernel(REF)
+def _combine(arithmetic: AddArithmetic, first: Array, second: Array, function: np.ufunc) -> Array:
+    """The sum or difference of the scaled operands, in steps of the output."""
+    bits = arithmetic.left_shift
+    total = function(*scale_operands(arithmetic, first << bits, second << bits))
+    return multiply_by_quantized_multiplier(
+        total, arithmetic.output_multiplier, arithmetic.output_shift
+    )
+
+
+def add_kernels(op: str, function: np.ufunc, *, sign: int) -> tuple[Kernel, Kernel, Kernel]:
+    """The fast, the reference and the int16 kernel of add or sub.
+
+    sign: -1 where the second operand is subtracted.
+    """
+    reference = binary_kernel(op, instructions=60.0)
+    combine = functools.partial(_combine, function=function)
+    linear = linear_sum_kernel(combine, sign=sign)
+    return linear, reference, int16_binary_kernel(reference)
+
+
+LINEAR, REF, S16 = add_kernels("add", np.add, sign=1)
 
 
 class AddOperator(ClampedBinaryOperator):
@@ -64,14 +86,10 @@ class AddOperator(ClampedBinaryOperator):
     function: np.ufunc = np.add
     attributes = Add
     arithmetic = AddArithmetic
-    kernels = (REF, S16)
+    kernels = (LINEAR, REF, S16)
 
     def combine(self, arithmetic: AddArithmetic, first: Array, second: Array) -> Array:
-        bits = arithmetic.left_shift
-        total = self.function(*scale_operands(arithmetic, first << bits, second << bits))
-        return multiply_by_quantized_multiplier(
-            total, arithmetic.output_multiplier, arithmetic.output_shift
-        )
+        return _combine(arithmetic, first, second, self.function)
 
     def verify_factors(self, call: Call, arithmetic: AddArithmetic) -> None:
         most = LEFT_SHIFT_INT16 if call.output.dtype == "int16" else MAX_LEFT_SHIFT
@@ -116,6 +134,7 @@ class AddOperator(ClampedBinaryOperator):
         change = dataclasses.replace
         return noisy, {
             "clamped_like_relu": change(noisy, minimum=-5, maximum=60),
+            "clamped_by_half": change(noisy, minimum=-100, maximum=28),
             "saturates_both_ends": change(noisy, output_shift=-16),
             "output_shift_to_the_left": change(
                 noisy, left_shift=0, output_multiplier=2**30, output_shift=2
@@ -123,6 +142,9 @@ class AddOperator(ClampedBinaryOperator):
             "output_shift_wraps": change(noisy, output_multiplier=2**31 - 1, output_shift=30),
             "rounding_ties": _ties(left_shift=0, output_shift=-1),
             "ties_20_bits": _ties(left_shift=LEFT_SHIFT, output_shift=-20),
+            "ties_and_a_clamp": change(
+                _ties(left_shift=LEFT_SHIFT, output_shift=-20), minimum=-60, maximum=90
+            ),
             "second_scale_negligible": change(
                 noisy, multipliers=(2**30, 0), shifts=(0, 0), zero_points=(-128, 127)
             ),

@@ -11,9 +11,10 @@ import numpy as np
 from edgekit.ir import Array, Call
 from edgekit.kernel import CValue
 from edgekit.ops._accumulating import accumulating_twin, window_refusal
+from edgekit.ops._accumulators import count_bound
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._operator import Case
-from edgekit.ops._pooling import PoolOperator, pool_kernel, taps_inside
+from edgekit.ops._pooling import PoolOperator, pool_kernel, taps_inside, tuned_pool_kernel
 from edgekit.ops._windows import pad_map, taps
 from edgekit.window import Axis, Window
 
@@ -30,6 +31,10 @@ class AveragePool2d:
     count_padding: bool = False
     activation_min: float | None = None
     activation_max: float | None = None
+
+
+MOST_TUNED_TAPS = 180
+"""EK_POOL_MOST_TAPS of runtime_c/ek_pool_window.h."""
 
 
 def _sums(padded: Array, call: Call) -> Array:
@@ -61,15 +66,28 @@ def _members(call: Call) -> dict[str, CValue]:
 
 REF = pool_kernel("average_pool2d", per_tap=8.0, per_output=20.0, members=_members)
 S16 = int16_twin(REF, "ek_average_pool2d_s16__ref")
-ACCUMULATING = tuple(
-    accumulating_twin(kernel, state_bytes=4, accepts=window_refusal) for kernel in (REF, S16)
+TUNED = tuned_pool_kernel(REF, per_output=15.0, stack_bytes=224, most_taps=MOST_TUNED_TAPS)
+ACCUMULATING = (
+    *(accumulating_twin(kernel, state_bytes=4, accepts=window_refusal) for kernel in (REF, S16)),
+    accumulating_twin(
+        tuned_pool_kernel(REF, per_output=15.0, stack_bytes=224),
+        state_bytes=4,
+        accepts=window_refusal,
+        stack_bytes=224,
+        per_row=6.0,
+    ),
 )
 
 
 class AveragePool2dOperator(PoolOperator):
     name = "average_pool2d"
     attributes = AveragePool2d
-    kernels = (REF, S16, *ACCUMULATING)
+    kernels = (TUNED, REF, S16, *ACCUMULATING)
+
+    def accumulator_bound(self, call: Call) -> int:
+        window = self.window(call)
+        count = window.height.kernel * window.width.kernel
+        return count_bound(call, count, call.node.arithmetic.zero_point)
 
     def pool(self, call: Call, x: Array) -> Array:
         attributes: AveragePool2d = call.node.attributes

@@ -181,6 +181,7 @@ S16_ROWS = int16_twin(REF_ROWS, "ek_concat_s16__ref_rows", without=_ZERO_POINTS)
 
 class ConcatOperator(Operator):
     name = "concat"
+    wants_equal_scales = True
     attributes = Concat
     arithmetic = ConcatArithmetic
     kernels = (COPY, COPY_ROWS, REF, REF_ROWS, S16, S16_ROWS)

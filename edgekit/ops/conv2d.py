@@ -10,8 +10,11 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue, Kernel
+from edgekit.ops._dot import patch_kernel, pointwise_kernel
+from edgekit.ops._dsp_convolution import DSP_PACKED
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._int16_cases import narrow_sum_cases
+from edgekit.ops._mve_convolution import CONV2D, POINTWISE
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, narrow_kernel, wide_kernel
 from edgekit.ops._weighted_convolution import ConvolutionOperator, convolution_kernel
@@ -45,7 +48,7 @@ def _channel_blocks(call: Call) -> int:
 REF = convolution_kernel(
     "conv2d",
     channel_members,
-    instructions=lambda call: 6.0 * OPERATOR.macs(call),
+    instructions=lambda call: 6.2 * OPERATOR.macs(call) + 110.0 * call.output.elements,
     channel_blocks=_channel_blocks,
 )
 S16 = wide_kernel(REF, "ek_conv2d_s16__ref")
@@ -55,7 +58,11 @@ S16_NARROW = narrow_kernel(REF, "ek_conv2d_s16__ref_narrow")
 class Conv2dOperator(ConvolutionOperator):
     name = "conv2d"
     attributes: type = Conv2d
-    kernels: tuple[Kernel, ...] = (DSP_4X2, REF, S16, S16_NARROW)
+    kernels: tuple[Kernel, ...] = (
+        *(POINTWISE, CONV2D, DSP_4X2, DSP_PACKED),
+        *(pointwise_kernel(), patch_kernel(_channel_blocks)),
+        *(REF, S16, S16_NARROW),
+    )
 
     def accumulate(self, x: Array, weights: Array, window: Window, output_shape: Shape) -> Array:
         _, height, width, channels = output_shape

@@ -10,7 +10,10 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue
-from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
+from edgekit.ops._dot import depthwise_kernel
+from edgekit.ops._dsp_depthwise import ROW_PLANAR
+from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
+from edgekit.ops._mve_depthwise import MVE
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, wide_kernel
 from edgekit.ops._weighted_convolution import ConvolutionOperator, convolution_kernel
@@ -42,7 +45,7 @@ def _channel_blocks(call: Call) -> int:
 REF = convolution_kernel(
     "depthwise_conv2d",
     _channel_members,
-    instructions=lambda call: 10.0 * OPERATOR.macs(call),
+    instructions=lambda call: 18.0 * OPERATOR.macs(call) + 120.0 * call.output.elements,
     channel_blocks=_channel_blocks,
 )
 S16 = wide_kernel(REF, "ek_depthwise_conv2d_s16__ref")
@@ -52,8 +55,7 @@ class DepthwiseConv2dOperator(ConvolutionOperator):
     name = "depthwise_conv2d"
     attributes = DepthwiseConv2d
     is_channelwise = True
-    kernels = (DSP_3X3S1, DSP_3X3S2, REF, S16)
-    output_axis = 3
+    kernels = (MVE, *ROW_PLANAR, DSP_NHWC, depthwise_kernel(_channel_blocks), REF, S16)
     float_sums = np.float32  # element-wise sums have the same order everywhere
 
     def accumulate(self, x: Array, weights: Array, window: Window, output_shape: Shape) -> Array:
@@ -93,6 +95,9 @@ class DepthwiseConv2dOperator(ConvolutionOperator):
         five, seven = Axis(5, 1, 1, 2, 2), Axis(7, 2, 1, 2, 3)
         yield case("kernel_5x5", (6, 10, 4), 4, Window(five, five))
         yield case("kernel_7x7_stride_2", (9, 9, 4), 4, Window(seven, seven))
+        five, seven = Axis(5, 2, 1, 2, 2), Axis(7, 1, 1, 3, 3)
+        yield case("kernel_5x5_stride_2", (7, 23, 3), 3, Window(five, five), minimum=-7)
+        yield case("kernel_7x7", (4, 11, 5), 5, Window(seven, seven), minimum=-9, maximum=20)
         far = Axis(3, 1, 2, 2, 2)
         yield case("dilation_2", (7, 6, 4), 4, Window(far, far))
         yield case("channel_multiplier_2", (5, 4, 3), 6, Window(same, same))

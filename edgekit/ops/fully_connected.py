@@ -12,7 +12,11 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape, Tensor, constant
 from edgekit.kernel import Binding, CStruct, CValue, Kernel, input_rows
 from edgekit.ops._accumulating import accumulating_twin
+from edgekit.ops._accumulators import weighted_bound
+from edgekit.ops._dot import fully_connected_kernels
+from edgekit.ops._dsp_fully_connected import DSP_ACCUMULATING, DSP_PARTS, DSP_ROWS
 from edgekit.ops._int16_cases import int16_cases, narrow_sum_cases, wide_sum_cases
+from edgekit.ops._mve_matrix import matrix_instructions, matrix_members, matrix_problem
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weighted import (
     BIAS,
@@ -65,8 +69,41 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: 6.0 * OPERATOR.macs(call),
+    instructions=lambda call: 60.0 + 55.0 * call.output.elements + 6.0 * OPERATOR.macs(call),
     stack_bytes=128,
+)
+
+
+def _int64_weights(call: Call) -> Array:
+    return call.constant(WEIGHTS).astype(np.int64)
+
+
+def _pack_mve(call: Call, binding: Binding) -> CStruct:
+    output_channels, input_channels = call.inputs[WEIGHTS].shape
+    return CStruct(
+        "ek_fully_connected_s8_interleaved",
+        {
+            **matrix_members(call, _int64_weights(call)),
+            "rows": _rows(call),
+            "input_channels": input_channels,
+            "output_channels": output_channels,
+        },
+    )
+
+
+def _mve_instructions(call: Call) -> float:
+    channels, depth = call.inputs[WEIGHTS].shape
+    return 50.0 + matrix_instructions(pixels=_rows(call), channels=channels, depth=depth)
+
+
+MVE = Kernel(
+    symbol="ek_fully_connected_s8_interleaved__mve_3x2",
+    isa="mve",
+    kind="map",
+    pack=_pack_mve,
+    accepts=lambda call: matrix_problem(call, _int64_weights(call)),
+    instructions=_mve_instructions,
+    stack_bytes=400,
 )
 
 S16 = wide_kernel(REF, "ek_fully_connected_s16__ref")
@@ -85,6 +122,7 @@ def _parts(call: Call, binding: Binding) -> dict[str, CValue]:
     return {"rows": rows}
 
 
+DOT, DOT_ACCUMULATING = fully_connected_kernels(_refuse_rows, _parts)
 ACCUMULATING = tuple(
     accumulating_twin(kernel, state_bytes=state_bytes, accepts=_refuse_rows, members=_parts)
     for kernel, state_bytes in ((REF, 4), (S16, 8), (S16_NARROW, 4))
@@ -95,7 +133,10 @@ class FullyConnectedOperator(Operator):
     name = "fully_connected"
     attributes = FullyConnected
     arithmetic = WeightedArithmetic
-    kernels = (REF, S16, S16_NARROW, *ACCUMULATING)
+    kernels = (
+        *(MVE, DSP_ROWS, DSP_PARTS, DSP_ACCUMULATING, DOT, DOT_ACCUMULATING),
+        *(REF, S16, S16_NARROW, *ACCUMULATING),
+    )
 
     def output_shape(self, attributes: FullyConnected, inputs: Sequence[Shape]) -> Shape:
         channels, row_elements = inputs[WEIGHTS]
@@ -134,7 +175,10 @@ class FullyConnectedOperator(Operator):
     def quantize(self, call: Call) -> Quantized:
         attributes: FullyConnected = call.node.attributes
         activation = (attributes.activation_min, attributes.activation_max)
-        return Quantized(*quantize_weights(call, channel_axis=0, activation=activation))
+        return Quantized(*quantize_weights(call, activation=activation))
+
+    def accumulator_bound(self, call: Call) -> int:
+        return weighted_bound(call)
 
     def macs(self, call: Call) -> int:
         return call.inputs[INPUT].elements * call.inputs[WEIGHTS].shape[0]

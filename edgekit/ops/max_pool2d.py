@@ -13,7 +13,7 @@ from edgekit.ir import Array, Call
 from edgekit.ops._accumulating import accumulating_twin, window_refusal
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._operator import Case
-from edgekit.ops._pooling import PoolOperator, pool_kernel
+from edgekit.ops._pooling import PoolOperator, pool_kernel, tuned_pool_kernel
 from edgekit.ops._windows import pad_map, taps
 from edgekit.window import Axis, Window
 
@@ -29,16 +29,19 @@ class MaxPool2d:
 
 REF = pool_kernel("max_pool2d", per_tap=9.0, per_output=10.0)
 S16 = int16_twin(REF, "ek_max_pool2d_s16__ref")
+TUNED = tuned_pool_kernel(REF, per_output=7.0, stack_bytes=176)
 ACCUMULATING = tuple(
-    accumulating_twin(kernel, state_bytes=state_bytes, accepts=window_refusal)
-    for kernel, state_bytes in ((REF, 1), (S16, 2))
+    accumulating_twin(
+        kernel, state_bytes=state_bytes, accepts=window_refusal, stack_bytes=stack_bytes
+    )
+    for kernel, state_bytes, stack_bytes in ((REF, 1, 128), (S16, 2, 128), (TUNED, 1, 144))
 )
 
 
 class MaxPool2dOperator(PoolOperator):
     name = "max_pool2d"
     attributes = MaxPool2d
-    kernels = (REF, S16, *ACCUMULATING)
+    kernels = (TUNED, REF, S16, *ACCUMULATING)
 
     def pool(self, call: Call, x: Array) -> Array:
         return _largest(pad_map(x, self.window(call), np.iinfo(x.dtype).min), call)

@@ -15,10 +15,12 @@ from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, input_rows
 from edgekit.layout import map_size
 from edgekit.ops._accumulating import accumulating_twin
+from edgekit.ops._accumulators import count_bound
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.ops._tuned import tuned_twin
 from edgekit.window import Axis, RowMap
 
 MAX_COUNT = {"int16": 2**16 - 1}
@@ -122,6 +124,11 @@ REF = Kernel(
     stack_bytes=128,
 )
 
+TUNED = tuned_twin(
+    REF,
+    instructions=lambda call: 1.2 * call.inputs[0].elements + 50.0 * call.output.elements,
+    stack_bytes=336,
+)
 
 REF_ROWS = dataclasses.replace(
     REF,
@@ -132,8 +139,14 @@ REF_ROWS = dataclasses.replace(
     accepts=refuse_rows,
     write_behind=BY_ROW,
 )
+TUNED_ROWS = tuned_twin(
+    REF_ROWS, instructions=lambda call: 0.99 * TUNED.instructions(call), stack_bytes=336
+)
 REF_ACCUMULATING = accumulating_twin(
     REF, state_bytes=4, accepts=refuse_parts, members=parts_members
+)
+TUNED_ACCUMULATING = accumulating_twin(
+    TUNED, state_bytes=4, accepts=refuse_parts, members=parts_members, stack_bytes=192, per_row=6.0
 )
 
 _ZERO_POINTS = ("input_zero_point", "output_zero_point")
@@ -148,7 +161,10 @@ class MeanOperator(Operator):
     name = "mean"
     attributes = Mean
     arithmetic = MeanArithmetic
-    kernels = (REF, REF_ROWS, REF_ACCUMULATING, S16, S16_ROWS, S16_ACCUMULATING)
+    kernels = (
+        *(TUNED, TUNED_ROWS, TUNED_ACCUMULATING, REF, REF_ROWS, REF_ACCUMULATING),
+        *(S16, S16_ROWS, S16_ACCUMULATING),
+    )
 
     def output_shape(self, attributes: Mean, inputs: Sequence[Shape]) -> Shape:
         kept = 1 if attributes.keep_dims else 0
@@ -200,6 +216,9 @@ class MeanOperator(Operator):
         multiplier, shift = quantize_multiplier(source.scale / result.scale)
         return Quantized(MeanArithmetic(multiplier, shift, source.zero_point, result.zero_point))
 
+    def accumulator_bound(self, call: Call) -> int:
+        return count_bound(call, extents(call).count, call.node.arithmetic.input_zero_point)
+
     def row_map(self, call: Call) -> RowMap | None:
         return Axis(1) if keeps_rows(call) else None
 
@@ -214,6 +233,7 @@ class MeanOperator(Operator):
         yield _case("width_only", (1, 6, 5, 3), Mean((2,), keep_dims=True))
         yield _case("channels_of_every_pixel", (1, 4, 5, 7), Mean((3,), keep_dims=True))
         yield _case("rank_3", (1, 9, 7), Mean((1,), keep_dims=False))
+        yield _case("more_than_16_bits_hold", (1, 20, 26, 13), Mean((1, 2), keep_dims=False))
         yield _case("one_pixel", (1, 1, 1, 5), Mean((1, 2), keep_dims=False))
         yield _case("one_channel", (1, 8, 8, 1), Mean((1, 2), keep_dims=False))
         saturating = MeanArithmetic(2**30 + 12345, 4, -11, 3)

@@ -14,6 +14,7 @@ from edgekit.ir import Array, Call, Quantization
 from edgekit.ops._elementwise import verify_scale
 from edgekit.ops._elementwise_binary import ClampedBinaryOperator
 from edgekit.ops._elementwise_kernel import binary_kernel, int16_binary_kernel
+from edgekit.ops._product import PRODUCT
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class MulOperator(ClampedBinaryOperator):
     function = np.multiply
     attributes = Mul
     arithmetic = MulArithmetic
-    kernels = (REF, S16)
+    kernels = (PRODUCT, REF, S16)
 
     def combine(self, arithmetic: MulArithmetic, first: Array, second: Array) -> Array:
         product = self.function(first, second)
@@ -57,8 +58,10 @@ class MulOperator(ClampedBinaryOperator):
     def choose_arithmetic(
         self, call: Call, operands: Sequence[Quantization], result: Quantization
     ) -> MulArithmetic:
+        """The factor of TensorFlow Lite, which computes it in float32."""
         first, second = operands
-        multiplier, shift = quantize_multiplier(first.scale * second.scale / result.scale)
+        product = np.float32(first.scale) * np.float32(second.scale)
+        multiplier, shift = quantize_multiplier(float(product / np.float32(result.scale)))
         zero_points = (first.zero_point, second.zero_point)
         clamp = self.quantized_clamp(call, result)
         return MulArithmetic(zero_points, multiplier, shift, result.zero_point, *clamp)
@@ -78,6 +81,9 @@ class MulOperator(ClampedBinaryOperator):
             "rounding_ties": ties,
             "ties_of_the_high_multiply": change(ties, shift=0),
             "clamped_like_relu": change(noisy, minimum=-5, maximum=60),
+            "clamped_by_half": change(noisy, minimum=-100, maximum=28),
+            "rounding_ties_at_the_zero_point": change(ties, output_zero_point=-128),
+            "rounding_ties_and_a_clamp": change(ties, minimum=-60, maximum=90),
             "saturates_both_ends": change(noisy, zero_points=(127, -128), shift=0),
             "shift_to_the_left": change(noisy, multiplier=2**30, shift=2),
             "shift_wraps": change(noisy, multiplier=2**31 - 1, shift=30),

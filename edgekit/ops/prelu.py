@@ -66,10 +66,11 @@ class PreluOperator(BinaryOperator):
     def choose_arithmetic(
         self, call: Call, operands: Sequence[Quantization], result: Quantization
     ) -> PreluArithmetic:
-        source, slope = operands
-        identity = quantize_multiplier(source.scale / result.scale)
-        product = quantize_multiplier(source.scale * slope.scale / result.scale)
-        zero_points = (source.zero_point, slope.zero_point)
+        """The factors of TensorFlow Lite, which computes them in float32."""
+        source, slope = (np.float32(operand.scale) for operand in operands)
+        identity = quantize_multiplier(float(source / np.float32(result.scale)))
+        product = quantize_multiplier(float(source * slope / np.float32(result.scale)))
+        zero_points = (operands[0].zero_point, operands[1].zero_point)
         return PreluArithmetic(zero_points, *identity, *product, result.zero_point)
 
     def cases(self) -> Iterator[Case]:

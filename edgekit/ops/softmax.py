@@ -26,6 +26,8 @@ from edgekit.ops._softmax_int16 import (
 from edgekit.window import Axis, RowMap
 
 OUTPUT_QUANTIZATION = Quantization(1.0 / 256.0, -128)
+FEWEST_OF_TABLE = 64
+"""Elements from which a table of up to 1 KiB pays."""
 SUM_LIMIT = 512 << 19
 """Sum of exponentials (Q12.19) from which every quotient rounds to 0."""
 
@@ -98,6 +100,38 @@ REF = Kernel(
 )
 
 
+def _exponentials(arithmetic: SoftmaxArithmetic) -> Array:
+    """Of differences 0, -1, ... as far as they are not 0, Q0.31."""
+    differences = np.arange(0, max(arithmetic.diff_min, -255) - 1, -1, dtype=np.int64)
+    scaled = multiply(differences << arithmetic.shift, arithmetic.multiplier)
+    return exp_on_negative_values(scaled).astype(np.int32)
+
+
+def _pack_table(call: Call, binding: Binding) -> CStruct:
+    table = _exponentials(call.node.arithmetic)
+    return CStruct(
+        "ek_softmax_table_s8",
+        {"exponentials": table, "length": len(table), "depth": call.inputs[0].shape[-1]},
+    )
+
+
+def _refuse_few(call: Call) -> str | None:
+    few = call.output.elements < FEWEST_OF_TABLE
+    return "it has too few elements to be worth a table of exponentials" if few else None
+
+
+TABLE = Kernel(
+    symbol="ek_softmax_table_s8__c",
+    isa="c",
+    kind="rows",
+    pack=_pack_table,
+    accepts=_refuse_few,
+    instructions=lambda call: 48.0 * call.output.elements,
+    write_behind=BY_ROW,
+    stack_bytes=144,
+)
+
+
 def _pack_int16(call: Call, binding: Binding) -> CStruct:
     arithmetic: SoftmaxArithmetic = call.node.arithmetic
     return CStruct(
@@ -127,7 +161,7 @@ class SoftmaxOperator(Operator):
     name = "softmax"
     attributes = Softmax
     arithmetic = SoftmaxArithmetic
-    kernels = (REF, S16)
+    kernels = (TABLE, REF, S16)
 
     def output_shape(self, attributes: Softmax, inputs: Sequence[Shape]) -> Shape:
         return inputs[0]
@@ -192,6 +226,11 @@ class SoftmaxOperator(Operator):
         yield _case("beta_2", (1, 12), 0.05, beta=2.0)
         yield _case("saturates_both_ends", (1, 4), 3.0, inputs=((_row(127, -128, 126, 0),),))
         equal = np.full((1, 511), 127, np.int8)
+        yield _case("table_of_pixels", (1, 5, 4, 12), 0.08)
+        yield _case("coarse_table", (1, 6, 12), 20.0)
+        yield _case("fine_table", (1, 6, 12), 0.0003)
+        pairs = np.concatenate([row for (row,) in _all_differences()])
+        yield _case("table_of_two_classes", (1, 256, 2), 0.05, inputs=((pairs[np.newaxis],),))
         yield _case("sum_below_512", (1, 511), 0.1, inputs=((equal,),))
         yield _case("sum_of_512_gives_the_minimum", (1, 512), 0.1)
         yield _case("sum_above_4096_does_not_wrap", (1, 5000), 0.001)

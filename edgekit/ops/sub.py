@@ -7,17 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.ops._elementwise_kernel import binary_kernel, int16_binary_kernel
-from edgekit.ops.add import Add, AddOperator
+from edgekit.ops.add import Add, AddOperator, add_kernels
 
 
 @dataclass(frozen=True)
 class Sub(Add):
     """The clamp that is fused behind the difference (None: no bound)."""
-
-
-REF = binary_kernel("sub", instructions=60.0)
-S16 = int16_binary_kernel(REF)
 
 
 class SubOperator(AddOperator):
@@ -26,7 +21,7 @@ class SubOperator(AddOperator):
     name = "sub"
     function = np.subtract
     attributes = Sub
-    kernels = (REF, S16)
+    kernels = add_kernels("sub", np.subtract, sign=-1)
 
 
 OPERATOR = SubOperator()

@@ -16,9 +16,10 @@ import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import Binding, CStruct
 from edgekit.ops import mean
 from edgekit.ops._accumulating import accumulating_twin
+from edgekit.ops._accumulators import count_bound
 from edgekit.ops._elementwise import verify_output_range, verify_rank, verify_scale
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops.mean import extents, keeps_rows, parts_members, refuse_parts
@@ -63,19 +64,25 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
     )
 
 
-REF = Kernel(
-    symbol="ek_mean_s8__ref",
-    isa="ref",
-    kind="map",
-    pack=_pack_ref,
-    instructions=lambda call: 5.0 * call.inputs[0].elements + 30.0 * call.output.elements,
-    stack_bytes=128,
+KERNELS = tuple(
+    dataclasses.replace(kernel, pack=_pack_ref)
+    for kernel in (mean.TUNED, mean.TUNED_ROWS, mean.REF, mean.REF_ROWS)
 )
-"""A mean whose factor does not contain 1 / count."""
+"""Those of a mean whose factor does not contain 1 / count."""
 
-REF_ROWS = dataclasses.replace(mean.REF_ROWS, pack=_pack_ref)
-REF_ACCUMULATING = accumulating_twin(
-    REF, state_bytes=4, accepts=refuse_parts, members=parts_members
+ACCUMULATING = tuple(
+    accumulating_twin(
+        kernel,
+        state_bytes=4,
+        accepts=refuse_parts,
+        members=parts_members,
+        stack_bytes=accumulating.stack_bytes,
+        per_row=per_row,
+    )
+    for kernel, accumulating, per_row in (
+        (KERNELS[0], mean.TUNED_ACCUMULATING, 6.0),
+        (KERNELS[2], mean.REF_ACCUMULATING, 10.0),
+    )
 )
 
 
@@ -83,7 +90,7 @@ class SumOperator(Operator):
     name = "sum"
     attributes = Sum
     arithmetic = SumArithmetic
-    kernels = (REF, REF_ROWS, REF_ACCUMULATING)
+    kernels = (*KERNELS, *ACCUMULATING)
 
     def output_shape(self, attributes: Sum, inputs: Sequence[Shape]) -> Shape:
         sizes = [1 if i in attributes.axes else size for i, size in enumerate(inputs[0])]
@@ -134,6 +141,9 @@ class SumOperator(Operator):
         assert source is not None and result is not None
         multiplier, shift = quantize_multiplier(source.scale / result.scale)
         return Quantized(SumArithmetic(multiplier, shift, source.zero_point, result.zero_point))
+
+    def accumulator_bound(self, call: Call) -> int:
+        return count_bound(call, extents(call).count, call.node.arithmetic.input_zero_point)
 
     def row_map(self, call: Call) -> RowMap | None:
         return Axis(1) if keeps_rows(call) else None

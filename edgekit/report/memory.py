@@ -28,12 +28,14 @@ class Peak:
 
 
 def step_labels(program: Program) -> tuple[str, ...]:
-    """Layers are counted without the arrival of the input: the same in every input mode."""
-    arrives = bool(program.steps) and program.steps[0].op == INPUT_STEP
-    return tuple(
-        INPUT_LABEL if arrives and index == 0 else str(index - arrives)
-        for index in range(len(program.steps))
-    )
+    """Layers are counted without the arrival of the input: the same in every input mode.
+
+    The steps of a layer that runs in strips or patches have the same one.
+    """
+    layers = [(step.op, step.layer) for step in program.steps]
+    counted = dict.fromkeys(layer for layer in layers if layer[0] != INPUT_STEP)
+    numbers = {layer: str(number) for number, layer in enumerate(counted)}
+    return tuple(numbers.get(layer, INPUT_LABEL) for layer in layers)
 
 
 def buffer_kinds(program: Program) -> dict[str, Kind]:
@@ -83,7 +85,7 @@ def covered_bytes(offsets: Mapping[str, int], buffers: Iterable[Buffer]) -> int:
 
 def live_buffers(program: Program, position: int) -> tuple[Buffer, ...]:
     """The buffers that hold data at a position of the script."""
-    return tuple(b for b in program.buffers if b.positions >> position & 1)
+    return tuple(buffer for buffer in program.buffers if buffer.alive_at(position))
 
 
 def find_peak(image: Image) -> Peak | None:

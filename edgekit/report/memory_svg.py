@@ -17,7 +17,7 @@ from edgekit.report.memory import (
     lives,
     step_labels,
 )
-from edgekit.report.svg import element, label, number, rectangles, safe
+from edgekit.report.svg import document, element, label, number, rectangles
 
 WIDTH, HEIGHT = 1200, 990
 TOP_HEIGHT, BOTTOM_HEIGHT = 300, 330
@@ -133,12 +133,7 @@ def memory_svg(before: Image, after: Image, *, title: str, plan: str) -> str:
         *Panel(after, below, f"{plan}, enlarged", "below").elements(),
         *_legend(HEIGHT - 28),
     ]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" role="img">\n<title>{safe(title)}</title>\n{_style()}\n{_patterns()}\n'
-        + "\n".join(body)
-        + "\n</svg>\n"
-    )
+    return document(title, WIDTH, HEIGHT, f"{_style()}\n{_patterns()}", body)
 
 
 class Panel:

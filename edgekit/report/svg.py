@@ -36,6 +36,16 @@ def label(x: float, y: float, text: str, class_: str, *, most: int = 80) -> str:
     return element("text", safe(text, most=most), x=x, y=y, class_=class_)
 
 
+def document(title: str, width: int, height: int, definitions: str, body: Iterable[str]) -> str:
+    """A whole SVG; ``definitions`` and ``body`` are elements, ``title`` may be any text."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" role="img">\n<title>{safe(title)}</title>\n{definitions}\n'
+        + "\n".join(body)
+        + "\n</svg>\n"
+    )
+
+
 def rectangles(boxes: Iterable[tuple[float, float, float, float]], class_: str, tip: str) -> str:
     """Boxes (x, y, width, height) of one thing as one path, with a tooltip."""
     outline = "".join(

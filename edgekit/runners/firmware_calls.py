@@ -35,6 +35,7 @@ def firmware_model_header(manifest: Manifest) -> str:
     }[manifest.input_mode]
     return f"""/* SPDX-License-Identifier: Apache-2.0 */
 #include "{name}.h"
+#include "semihosting.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -57,7 +58,7 @@ static const ek_span ek_outputs[] = {{{_spans(manifest.outputs, output_offsets)}
 
 int32_t ek_timed_call(const void *input, const void *output, void *arena);
 
-{functions(manifest, input_offsets, output_offsets)}"""
+{_sink(manifest)}{functions(manifest, input_offsets, output_offsets)}"""
 
 
 def _block_layout(entries: Sequence[TensorEntry]) -> tuple[tuple[int, ...], int]:
@@ -113,6 +114,7 @@ def _stream_functions(
     name, c_type = manifest.name, f"{manifest.inputs[0].dtype}_t"
     output_type = _output_type(manifest)
     rows = f"{name.upper()}_INPUT_ROWS"
+    sink = ", output" if manifest.output_mode == "stream" else ""
     return f"""extern uint32_t ek_call_stack;
 static uint32_t rows_at_once;
 int32_t {_PUSH_ALL}(const {c_type} *rows, {output_type}output, void *arena);
@@ -120,9 +122,9 @@ int32_t {_PUSH_ALL}(const {c_type} *rows, {output_type}output, void *arena);
 int32_t {_PUSH_ALL}(const {c_type} *rows, {output_type}output, void *arena) {{
   {name}_begin(arena);
   /* The stack of the model begins below this function's own. */
-  __asm__ volatile("mov %0, sp" : "=r"(ek_call_stack));
+  __asm__ volatile(EK_READ_STACK_POINTER : "=r"(ek_call_stack));
   for (uint32_t y = 0; y < {rows}; y += rows_at_once) {{
-    const ek_status status = {name}_push_rows(arena, rows, rows_at_once);
+    const ek_status status = {name}_push_rows(arena, rows, rows_at_once{sink});
     if (status != EK_OK)
       return status;
     rows += rows_at_once * ({name.upper()}_INPUT_ROW_BYTES / sizeof *rows);
@@ -168,13 +170,31 @@ def _invoke_prototype() -> str:
     return f"static int32_t ek_invoke({parameters})"
 
 
+def _sink(manifest: Manifest) -> str:
+    """The callback that puts the rows of a streamed output into its block."""
+    if manifest.output_mode == "resident":
+        return ""
+    (entry,), name = manifest.outputs, manifest.name
+    return f"""static void write_row(void *context, int32_t y, const {entry.dtype}_t *row) {{
+  memcpy((uint8_t *)context + (size_t)y * {name.upper()}_OUTPUT_ROW_BYTES, row,
+         {name.upper()}_OUTPUT_ROW_BYTES);
+}}
+
+"""
+
+
 def _output_type(manifest: Manifest) -> str:
+    if manifest.output_mode == "stream":
+        return f"const {manifest.name}_sink *"
     if manifest.port_structs[1]:
         return f"const {manifest.name}_outputs *"
     return f"{manifest.outputs[0].dtype}_t *"
 
 
 def _output_struct(manifest: Manifest, offsets: Sequence[int]) -> str:
+    if manifest.output_mode == "stream":
+        sink = f"{{output + {offsets[0]}, write_row}}"
+        return f"  const {manifest.name}_sink outputs = {sink};\n"
     if not manifest.port_structs[1]:
         return ""
     places = [f"output + {offset}" for offset in offsets]
@@ -182,7 +202,8 @@ def _output_struct(manifest: Manifest, offsets: Sequence[int]) -> str:
 
 
 def _output_argument(manifest: Manifest, offsets: Sequence[int]) -> str:
-    return "&outputs" if manifest.port_structs[1] else f"output + {offsets[0]}"
+    by_struct = manifest.port_structs[1] or manifest.output_mode == "stream"
+    return "&outputs" if by_struct else f"output + {offsets[0]}"
 
 
 def _struct(

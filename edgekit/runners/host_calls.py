@@ -13,6 +13,7 @@ from edgekit.errors import ValidationError
 from edgekit.ir import Array
 from edgekit.layout import map_size
 from edgekit.manifest import Manifest
+from edgekit.program import InputMode
 
 _INCOMPLETE = 3
 """EK_INCOMPLETE of runtime_c/ek_status.h."""
@@ -32,9 +33,14 @@ class HostMemory:
 def declarations(manifest: Manifest) -> str:
     """The model's functions as cffi parses them; pointers to tensors are untyped."""
     name = manifest.name
+    sink = ""
+    if manifest.output_mode == "stream":
+        sink = "typedef struct { void *context; void (*write)(void *, int32_t, void *); } sink;"
     if manifest.input_mode == "stream":
+        more = ", const void *" if sink else ""
+        rows = f"void *, const void *, uint32_t{more}"
         return (
-            f"void {name}_begin(void *); int {name}_push_rows(void *, const void *, uint32_t);"
+            f"{sink} void {name}_begin(void *); int {name}_push_rows({rows});"
             f"int {name}_finish(void *, const void *); int {name}_step(void *, const void *);"
         )
     source = ""
@@ -44,7 +50,7 @@ def declarations(manifest: Manifest) -> str:
             f"typedef struct {{ void *context; void (*read)(void *, {window}, void *); }} source;"
         )
     tensors = "const void *, const void *, void *"
-    return f"{source} int {name}_run({tensors}); int {name}_step({tensors}, void *);"
+    return f"{source} {sink} int {name}_run({tensors}); int {name}_step({tensors}, void *);"
 
 
 class HostCaller:
@@ -52,6 +58,8 @@ class HostCaller:
 
     def __init__(self, ffi: Any, library: Any, manifest: Manifest) -> None:
         self._ffi, self._library, self._manifest = ffi, library, manifest
+        self._rows_written = 0
+        self._alive: tuple[Any, ...] = ()
 
     def run(self, memory: HostMemory, random: np.random.Generator) -> None:
         """Compute ``memory.outputs``.
@@ -61,6 +69,16 @@ class HostCaller:
                 there is not.
         """
         mode = self._manifest.input_mode
+        self._call_mode(mode, memory, random)
+        if self._manifest.output_mode == "stream":
+            rows = map_size(memory.outputs[0].shape)[0]
+            if self._rows_written != rows:
+                raise ValidationError(
+                    f"{self._manifest.name}: it handed over {self._rows_written} of {rows} rows; "
+                    "report this as a bug"
+                )
+
+    def _call_mode(self, mode: InputMode, memory: HostMemory, random: np.random.Generator) -> None:
         if mode == "stream":
             self._stream(memory, random)
         elif mode == "pull":
@@ -74,7 +92,23 @@ class HostCaller:
         return self._ports(arrays, struct=self._manifest.port_structs[0])
 
     def _outputs(self, memory: HostMemory) -> Any:
+        if self._manifest.output_mode == "stream":
+            return self._sink(memory.outputs[0])
         return self._ports(memory.outputs, struct=self._manifest.port_structs[1])
+
+    def _sink(self, output: Array) -> Any:
+        """A callback that fills ``output``; it lives as long as the caller."""
+        rows = output.reshape(map_size(output.shape)[0], -1)
+        self._rows_written = 0
+
+        def write(context: Any, y: int, row: Any) -> None:
+            if y == self._rows_written < len(rows):
+                rows[y] = np.frombuffer(self._ffi.buffer(row, rows[y].nbytes), rows.dtype)
+            self._rows_written += 1
+
+        callback = self._ffi.callback("void(void *, int32_t, void *)", write)
+        self._alive = self._ffi.new("sink *", [self._ffi.NULL, callback]), callback
+        return self._alive[0]
 
     def _ports(self, arrays: tuple[Array, ...], *, struct: bool) -> Any:
         """A struct of pointers has the layout of an array of pointers."""
@@ -125,12 +159,13 @@ class HostCaller:
         (image,) = memory.inputs
         rows = image.reshape(map_size(image.shape)[0], -1)
         arena, outputs = self._address(memory.arena), self._outputs(memory)
+        sink = (outputs,) if self._manifest.output_mode == "stream" else ()
         sliced = bool(random.integers(2))
         self._call("begin", arena)
         start = 0
         for count in chunk_sizes(len(rows), random):
             chunk = np.array(rows[start : start + count])
-            self._check("push_rows", arena, self._address(chunk), count)
+            self._check("push_rows", arena, self._address(chunk), count, *sink)
             if not np.array_equal(chunk, rows[start : start + count]):
                 raise ValidationError(f"{self._manifest.name}_push_rows: it changed its input")
             chunk[...] = _SPOILED

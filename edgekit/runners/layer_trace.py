@@ -26,10 +26,15 @@ class FiredRows:
     def differences(self, expected: Array) -> int:
         """How many elements differ from those of the whole tensor ``expected``."""
         height, width, channels = map_size(expected.shape)
-        wanted = expected.reshape(height, width, channels)[self.rows]
+        wanted = expected.reshape(height, width, channels)
+        if (region := self.layer.region) is not None:
+            wanted = wanted[region.top : region.bottom, region.left : region.right]
+            width = region.right - region.left
+        wanted = wanted[self.rows]
         layout = _layout_of(output_of(self.layer))
         if layout.kind == "nhwc":
-            actual = self.memory.view(expected.dtype).reshape(wanted.shape)
+            # Behind the columns of a strip the row goes on with those of others.
+            actual = self.memory[: wanted.nbytes].view(expected.dtype).reshape(wanted.shape)
         else:
             rows = self.memory.view(np.int8).reshape(wanted.shape[0], -1)
             actual = layout.from_memory(rows, width=width, channels=channels)

@@ -56,6 +56,16 @@ class FunctionProfile:
 
 
 @dataclass(frozen=True)
+class KernelProfile:
+    """The layers of one kernel together."""
+
+    name: str
+    layers: int
+    macs: int
+    instructions: int
+
+
+@dataclass(frozen=True)
 class Profile:
     """One inference, its call included; the layers (the last one is "glue") sum to it.
 
@@ -71,10 +81,34 @@ class Profile:
     layers: tuple[LayerProfile, ...]
     functions: tuple[FunctionProfile, ...]
 
-    def to_json(self) -> bytes:
-        """The output of ``edgekit profile --json``: everything but the functions."""
+    @property
+    def kernels(self) -> tuple[KernelProfile, ...]:
+        """Instructions by kernel, most first; what is between the layers has none."""
+        names = dict.fromkeys(layer.kernel for layer in self.layers if layer.kernel)
+        groups = ([layer for layer in self.layers if layer.kernel == name] for name in names)
+        found = (
+            KernelProfile(
+                group[0].kernel,
+                len(group),
+                sum(layer.macs for layer in group),
+                sum(layer.instructions for layer in group),
+            )
+            for group in groups
+        )
+        return tuple(sorted(found, key=lambda kernel: (-kernel.instructions, kernel.name)))
+
+    def to_json(self, comparison: object = None, *, functions: bool = False) -> bytes:
+        """The output of ``edgekit profile --json``.
+
+        comparison: a ProfileComparison, under "compare". functions: kernels and functions as well.
+        """
         document = msgspec.to_builtins(self)
-        del document["functions"]
+        if functions:
+            document["kernels"] = msgspec.to_builtins(self.kernels)
+        else:
+            del document["functions"]
+        if comparison is not None:
+            document["compare"] = msgspec.to_builtins(comparison)
         return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 

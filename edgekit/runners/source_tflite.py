@@ -14,14 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.errors import BadInputError, MissingProgramError
+from edgekit.errors import MissingProgramError
 from edgekit.inputs import dequantize_array, quantize_array
 from edgekit.ir import Array
 from edgekit.manifest import Manifest, TensorEntry
-
-
-class SourceRefusedError(BadInputError):
-    """The interpreter cannot run a model, or is known to run it wrongly."""
+from edgekit.runners.source import SourceRefusedError, in_source_order
 
 
 def tflite_runtime_installed() -> bool:
@@ -82,18 +79,13 @@ def _known_fault(interpreter: Any) -> str | None:
 def _run(interpreter: Any, manifest: Manifest, sample: Sequence[Array]) -> tuple[Array, ...]:
     details = interpreter.get_input_details()
     for detail, entry, array in zip(details, manifest.inputs, sample, strict=True):
-        value = _in_source_order(_to_runtime(array, entry, detail), entry)
+        value = in_source_order(_to_runtime(array, entry, detail), entry)
         interpreter.set_tensor(detail["index"], value.reshape(detail["shape"]))
     interpreter.invoke()
     return tuple(
         _from_runtime(interpreter.get_tensor(detail["index"]), entry)
         for detail, entry in zip(interpreter.get_output_details(), manifest.outputs, strict=True)
     )
-
-
-def _in_source_order(value: Array, entry: TensorEntry) -> Array:
-    """The axes as the file has them: an NCHW input was turned to NHWC at the boundary."""
-    return value.transpose(0, 3, 1, 2) if entry.layout == "NCHW" else value
 
 
 def _to_runtime(array: Array, entry: TensorEntry, detail: Mapping[str, Any]) -> Array:

@@ -3,7 +3,8 @@
  * and writes OUTPUTS.
  *
  * Usage: pull INPUTS OUTPUTS. Exit code 0, or 1 and the line that failed. WIDTH and CHANNELS of
- * the input are defined on the command line. */
+ * the input are defined on the command line, and FURTHEST_X: the first column of the window that
+ * begins furthest to the right, if that is not 0. */
 #define _POSIX_C_SOURCE 200112L
 #include "model.h"
 
@@ -11,10 +12,15 @@
 
 #include <string.h>
 
+#ifndef FURTHEST_X
+#define FURTHEST_X 0
+#endif
+
 typedef struct {
   const int8_t *image;
   const uint8_t *arena;
   int calls;
+  int32_t furthest_x;
 } camera;
 
 static void read_camera(void *context, int32_t y, int32_t x, int32_t height, int32_t width,
@@ -29,6 +35,7 @@ static void read_camera(void *context, int32_t y, int32_t x, int32_t height, int
            (size_t)(width * CHANNELS));
   }
   source->calls++;
+  source->furthest_x = x > source->furthest_x ? x : source->furthest_x;
 }
 
 static void refuse_bad_arguments(const model_source *source, int8_t *output, uint8_t *arena) {
@@ -53,7 +60,7 @@ int main(int argc, char **argv) {
   uint8_t *arena = allocate(MODEL_ARENA_BYTES, MODEL_ARENA_ALIGN);
   int8_t *image = allocate(MODEL_INPUT_BYTES, 1);
   int8_t *output = allocate(MODEL_OUTPUT_BYTES, 1);
-  camera state = {image, arena, 0};
+  camera state = {image, arena, 0, 0};
   const model_source source = {&state, read_camera};
   refuse_bad_arguments(&source, output, arena);
   CHECK(state.calls == 0);
@@ -62,7 +69,7 @@ int main(int argc, char **argv) {
     CHECK(model_run(&source, output, arena) == EK_OK);
     CHECK(fwrite(output, 1, MODEL_OUTPUT_BYTES, outputs) == MODEL_OUTPUT_BYTES);
   }
-  CHECK(state.calls > 0);
+  CHECK(state.calls > 0 && state.furthest_x == FURTHEST_X);
   free(arena);
   free(image);
   free(output);

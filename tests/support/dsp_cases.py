@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,7 +12,8 @@ from edgekit.ir import Array, Call, Quantization, Tensor, constant
 from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
-from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2
+from edgekit.ops._dsp_depthwise import ROW_PLANAR
+from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._operator import case_graph
 from edgekit.ops._weighted import WeightedArithmetic
@@ -97,19 +99,20 @@ def depthwise(
     shape: tuple[int, int, int],
     stride: int,
     *,
+    kernel: int = 3,
     pad: tuple[int, int] = (1, 1),
     clamp: str = "linear",
     shift: int = -7,
     seed: int = 0,
 ) -> Call:
-    """A 3x3 depthwise convolution, padded by ``pad`` on all sides' befores and afters."""
+    """A square depthwise convolution, padded by ``pad`` on all sides' befores and afters."""
     random = np.random.default_rng(seed)
     channels = shape[2]
-    axis = Axis(3, stride, 1, *pad)
+    axis = Axis(kernel, stride, 1, *pad)
     return weighted_call(
         "depthwise_conv2d",
         shape,
-        random.integers(-128, 128, (1, 3, 3, channels)),
+        random.integers(-128, 128, (1, kernel, kernel, channels)),
         window=Window(axis, axis),
         bias=random.integers(-3000, 3000, channels),
         shifts=[shift - int(s) for s in random.integers(0, 2, channels)],
@@ -153,7 +156,7 @@ def pointwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Itera
 
 def crafted_pointwise() -> Iterator[Trial]:
     """Every number of input channels around the unrolled loop, every clamp, every shift."""
-    for inputs in (*range(1, 38), 63, 64, 65, 129):
+    for inputs in (*range(4, 38), 63, 64, 65, 129):
         call = pointwise(1 + inputs % 9, inputs, 1 + inputs % 4, seed=inputs)
         yield from pointwise_trials(f"inputs_{inputs}", call, noise(call, inputs), seed=inputs)
     for number, clamp in enumerate(CLAMPS):
@@ -220,12 +223,14 @@ def _extreme_pointwise() -> Iterator[Trial]:
             clamp=clamp,
         )
         yield from pointwise_trials(f"constant_channels_{clamp}", call, noise(call, 9))
-    values = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 256, 1)
+    values = np.repeat(np.arange(-128, 128), 4).astype(np.int8).reshape(1, 1, 256, 4)
+    first_alone = np.zeros((6, 1, 1, 4), np.int64)
+    first_alone[..., 0] = np.array([1, 3, 1, -1, 5, -7]).reshape(6, 1, 1)
     for clamp in CLAMPS:
         ties = weighted_call(
             "conv2d",
-            (1, 256, 1),
-            np.array([1, 3, 1, -1, 5, -7]).reshape(6, 1, 1, 1),
+            (1, 256, 4),
+            first_alone,
             window=window,
             bias=[0, 0, 1, 1, -1, 2],
             shifts=[-1, -1, -2, -2, -3, -4],
@@ -236,9 +241,15 @@ def _extreme_pointwise() -> Iterator[Trial]:
         yield from pointwise_trials(f"rounding_ties_{clamp}", ties, values)
 
 
+def planar_kernel(call: Call) -> Kernel:
+    """The row-planar kernel of a depthwise convolution."""
+    (kernel,) = (kernel for kernel in ROW_PLANAR if kernel.refusal(call) is None)
+    return kernel
+
+
 def depthwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
     """All columns, and two column ranges that leave columns out; blocks of channels."""
-    kernel = DSP_3X3S1 if call.node.attributes.window.width.stride == 1 else DSP_3X3S2
+    kernel = planar_kernel(call)
     width = call.output.shape[2]
     random = np.random.default_rng(seed)
     begin, middle, end = sorted(int(v) for v in random.integers(0, width + 1, 3))
@@ -251,58 +262,75 @@ def depthwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Itera
 
 
 def crafted_depthwise() -> Iterator[Trial]:
-    """Every tail and padding of both strides, every clamp, every shift, extreme weights."""
-    for stride in (1, 2):
-        for width in range(1, 18):
-            for pad in ((1, 1), (0, 1), (1, 0), (0, 0), (0, 2), (2, 0)):
-                if width + sum(pad) < 3:
-                    continue
-                shape = (1 + width % 4 + (2 if sum(pad) < 2 else 0), width, 1 + width % 5)
-                call = depthwise(shape, stride, pad=pad, seed=width)
-                name = f"dw_s{stride}_{width}_{pad[0]}{pad[1]}"
-                yield from depthwise_trials(name, call, noise(call, width), seed=width)
+    """Every tail and padding of all kernels, every clamp, every shift, extreme weights."""
+    for kernel, stride in itertools.product((3, 5, 7), (1, 2)):
+        yield from _depthwise_edges(kernel, stride)
+        name = f"dw_{kernel}s{stride}"
         for clamp in CLAMPS:
             for width in (6, 8, 11, 14):
-                call = depthwise((4, width, 3), stride, clamp=clamp, seed=width)
-                name = f"dw_s{stride}_{clamp}_{width}"
-                yield from depthwise_trials(name, call, noise(call, 1), seed=width)
-        for shift in range(-31, 5):
-            call = _shifted_depthwise(shift, stride)
-            yield from depthwise_trials(f"dw_s{stride}_shift_{-shift}", call, noise(call, 2))
+                pad = (kernel // 2, kernel // 2)
+                call = depthwise(
+                    (4, width, 3), stride, kernel=kernel, pad=pad, clamp=clamp, seed=width
+                )
+                yield from depthwise_trials(
+                    f"{name}_{clamp}_{width}", call, noise(call, 1), seed=width
+                )
+        for shift in range(-31, 5, 1 if kernel == 3 else 5):
+            call = _shifted_depthwise(shift, kernel, stride)
+            yield from depthwise_trials(f"{name}_shift_{-shift}", call, noise(call, 2))
         for clamp in CLAMPS:
-            call = _tied_depthwise(stride, clamp)
+            call = _tied_depthwise(kernel, stride, clamp)
             values = np.arange(-128, 128).astype(np.int8)
             x = np.repeat(values, 3).reshape(call.activations[0].shape)
-            yield from depthwise_trials(f"dw_s{stride}_ties_{clamp}", call, x)
+            yield from depthwise_trials(f"{name}_ties_{clamp}", call, x)
         for value in (-128, 127):
-            call = _extreme_depthwise(stride)
+            call = _extreme_depthwise(kernel, stride)
             x = np.full(call.activations[0].shape, value, np.int8)
-            yield from depthwise_trials(f"dw_s{stride}_extreme_{value}", call, x)
+            yield from depthwise_trials(f"{name}_extreme_{value}", call, x)
 
 
-def _shifted_depthwise(shift: int, stride: int) -> Call:
-    axis = Axis(3, stride, 1, 1, 1)
+def _depthwise_edges(kernel: int, stride: int) -> Iterator[Trial]:
+    """Every width around two groups of pixels, padded in every way or in some."""
+    most = kernel - 1
+    half = most // 2
+    pads = [(half, half), (0, 1), (1, 0), (0, 0), (0, most), (most, 0)]
+    for width in range(1, 18):
+        for pad in pads if kernel == 3 else (pads[width % 6], pads[(width + 1) % 6]):
+            if width + sum(pad) < kernel:
+                continue
+            height = 1 + width % 4 + (most if sum(pad) < most else 0)
+            shape = (height, width, 1 + width % 5)
+            call = depthwise(shape, stride, kernel=kernel, pad=pad, seed=width)
+            name = f"dw_{kernel}s{stride}_{width}_{pad[0]}{pad[1]}"
+            yield from depthwise_trials(name, call, noise(call, width), seed=width)
+
+
+def _same(kernel: int, stride: int) -> Window:
+    axis = Axis(kernel, stride, 1, kernel // 2, kernel // 2)
+    return Window(axis, axis)
+
+
+def _shifted_depthwise(shift: int, kernel: int, stride: int) -> Call:
     return weighted_call(
         "depthwise_conv2d",
         (3, 7, 4),
-        _weights_for(shift, (1, 3, 3, 4)),
-        window=Window(axis, axis),
+        _weights_for(shift, (1, kernel, kernel, 4)),
+        window=_same(kernel, stride),
         bias=_bias_for(shift),
         shifts=[shift, shift, shift, min(shift, -1)],
         multipliers=[2**30, 2**31 - 1, 2**30 + 1, 0x5A827999],
     )
 
 
-def _tied_depthwise(stride: int, clamp: str) -> Call:
+def _tied_depthwise(kernel: int, stride: int, clamp: str) -> Call:
     """The middle tap alone, so that every input value meets the ties."""
-    axis = Axis(3, stride, 1, 1, 1)
-    weights = np.zeros((1, 3, 3, 3), np.int64)
-    weights[0, 1, 1] = 1, -3, 5
+    weights = np.zeros((1, kernel, kernel, 3), np.int64)
+    weights[0, kernel // 2, kernel // 2] = 1, -3, 5
     return weighted_call(
         "depthwise_conv2d",
         (1, 256, 3),
         weights,
-        window=Window(axis, axis),
+        window=_same(kernel, stride),
         bias=[0, 1, -1],
         shifts=[-1, -2, -3],
         multipliers=[2**30] * 3,
@@ -311,18 +339,85 @@ def _tied_depthwise(stride: int, clamp: str) -> Call:
     )
 
 
-def _extreme_depthwise(stride: int) -> Call:
-    axis = Axis(3, stride, 1, 1, 1)
-    weights = np.stack([np.full((3, 3), w) for w in (-128, 127, 0, 1)], axis=2)[None]
+def _extreme_depthwise(kernel: int, stride: int) -> Call:
+    weights = np.stack([np.full((kernel, kernel), w) for w in (-128, 127, 0, 1)], axis=2)[None]
     return weighted_call(
         "depthwise_conv2d",
         (3, 9, 4),
         weights,
-        window=Window(axis, axis),
+        window=_same(kernel, stride),
         bias=[5, -5, 2**30, 2**29],
         shifts=[-12, -11, 2, -22],
         input_zero_point=127,
     )
+
+
+def any_depthwise(
+    shape: tuple[int, int, int],
+    window: Window,
+    *,
+    multiplier: int = 1,
+    clamp: str = "linear",
+    shift: int = -7,
+    seed: int = 0,
+) -> Call:
+    """A depthwise convolution of any window with random weights, -128 among them."""
+    random = np.random.default_rng(seed)
+    outputs = shape[2] * multiplier
+    return weighted_call(
+        "depthwise_conv2d",
+        shape,
+        random.integers(-128, 128, (1, window.height.kernel, window.width.kernel, outputs)),
+        window=window,
+        bias=random.integers(-3000, 3000, outputs),
+        shifts=[shift - int(s) for s in random.integers(0, 2, outputs)],
+        clamp=clamp,
+        input_zero_point=int(random.integers(-128, 128)),
+    )
+
+
+def nhwc_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
+    """All columns, and two column ranges that leave columns out; blocks of channels."""
+    width = call.output.shape[2]
+    random = np.random.default_rng(seed)
+    begin, middle, end = sorted(int(v) for v in random.integers(0, width + 1, 3))
+    yield whole_map(name, DSP_NHWC, call, x)
+    ranges = ((middle, end), (begin, middle))
+    yield whole_map(f"{name}_{ranges}", DSP_NHWC, call, x, ranges=ranges)
+    for number, block in enumerate(_blocks(DSP_NHWC, call), start=seed):
+        columns = ranges if number % 2 else None
+        yield whole_map(f"{name}_{block}", DSP_NHWC, call, x, ranges=columns, block=block)
+
+
+def crafted_nhwc() -> Iterator[Trial]:
+    """Every number of taps around the unrolled loop, channel tail, multiplier, clamp and shift."""
+    for taps in range(1, 20):
+        for channels in (4, 7):
+            window = Window(Axis(1), Axis(taps, 1, 1, taps // 2, taps - 1 - taps // 2))
+            call = any_depthwise((1, 3, channels), window, seed=taps)
+            yield from nhwc_trials(f"nhwc_taps_{taps}_{channels}", call, noise(call, taps))
+    for channels in range(1, 18):
+        axis = Axis(3, 1 + channels % 3, 1 + channels % 2, channels % 3, channels % 4)
+        call = any_depthwise((5, 9, channels), Window(axis, axis), seed=channels)
+        yield from nhwc_trials(f"nhwc_{channels}", call, noise(call, 3), seed=channels)
+    for clamp, multiplier in itertools.product(CLAMPS, (1, 2, 3, 4, 5, 8)):
+        window = Window(Axis(3, 2, 1, 1, 1), Axis(2, 1, 1, 0, 1))
+        shape = (4, 5, 5 if multiplier == 1 else 2)
+        call = any_depthwise(shape, window, multiplier=multiplier, clamp=clamp)
+        yield from nhwc_trials(f"nhwc_{clamp}_{multiplier}", call, noise(call, 4))
+    for kernel in (1, 3):
+        for shift in range(-31, 5):
+            call = _shifted_depthwise(shift, kernel, 1)
+            yield from nhwc_trials(f"nhwc_{kernel}_shift_{-shift}", call, noise(call, 2))
+        for clamp in CLAMPS:
+            call = _tied_depthwise(kernel, 1, clamp)
+            values = np.repeat(np.arange(-128, 128).astype(np.int8), 3)
+            x = values.reshape(call.activations[0].shape)
+            yield from nhwc_trials(f"nhwc_{kernel}_ties_{clamp}", call, x)
+    for value in (-128, 127):
+        call = _extreme_depthwise(3, 1)
+        x = np.full(call.activations[0].shape, value, np.int8)
+        yield from nhwc_trials(f"nhwc_extreme_{value}", call, x)
 
 
 def random_trials(count: int) -> Iterator[Trial]:
@@ -330,11 +425,21 @@ def random_trials(count: int) -> Iterator[Trial]:
     random = np.random.default_rng(20)
     for number in range(count):
         clamp = str(random.choice(list(CLAMPS)))
-        pixels, inputs, outputs = (int(v) for v in random.integers(1, (24, 90, 20)))
+        pixels, inputs, outputs = (int(v) for v in random.integers((1, 4, 1), (24, 90, 20)))
         shift = -int(random.integers(5, 14))
         call = pointwise(pixels, inputs, outputs, clamp=clamp, shift=shift, seed=number)
         yield from pointwise_trials(f"random_{number}", call, noise(call, number), seed=number)
         shape = tuple(int(v) for v in random.integers(3, (6, 40, 9)))
-        stride = 1 + number % 2
-        dw = depthwise(shape, stride, clamp=clamp, shift=shift + 3, seed=number)  # type: ignore[arg-type]
+        stride, kernel = 1 + number % 2, 3 + 2 * (number // 2 % 3)
+        pad = (kernel // 2, kernel // 2)
+        dw = depthwise(
+            shape,  # type: ignore[arg-type]
+            stride,
+            kernel=kernel,
+            pad=pad,
+            clamp=clamp,
+            shift=shift + 3,
+            seed=number,
+        )
         yield from depthwise_trials(f"random_dw_{number}", dw, noise(dw, number), seed=number)
+        yield from nhwc_trials(f"random_nhwc_{number}", dw, noise(dw, number), seed=number)

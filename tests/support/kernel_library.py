@@ -19,8 +19,8 @@ from edgekit.kernel import CStruct, Kernel
 from edgekit.ops import operators
 from edgekit.process import run_program
 
-HOST_ISAS = ("ref", "c", "dsp")
-"""Instruction sets whose kernels compile for the host: "dsp" ones have portable twins."""
+HOST_ISAS = ("ref", "c", "dsp", "mve")
+"""Instruction sets whose kernels compile for the host: "dsp" and "mve" ones have portable twins."""
 
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 _INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
@@ -39,10 +39,18 @@ class KernelLibrary:
     def layer(self, struct: CStruct) -> tuple[Any, list[Any]]:
         """A pointer to the filled layer struct, and what must stay alive as long as it."""
         pointer = self.ffi.new(f"{struct.type} *")
+        alive: list[Any] = [pointer]
+        self._fill(pointer, struct, alive)
+        return pointer, alive
+
+    def _fill(self, target: Any, struct: CStruct, alive: list[Any]) -> None:
+        """Set the members of a C struct, given itself or by pointer."""
         fields = dict(self.ffi.typeof(struct.type).fields)
         assert set(struct.members) == set(fields), "pack() must fill every member of the struct"
-        alive: list[Any] = [pointer]
         for name, value in struct.members.items():
+            if isinstance(value, CStruct):
+                self._fill(getattr(target, name), value, alive)
+                continue
             if isinstance(value, np.ndarray):
                 alive.append(array := np.ascontiguousarray(value))
                 value = self._table(fields[name].type, array, name)
@@ -50,8 +58,7 @@ class KernelLibrary:
                 value = getattr(self.lib, value)
             else:
                 assert type(value) is int, f"{name} is a {type(value)}, which cannot be emitted"
-            setattr(pointer, name, value)
-        return pointer, alive
+            setattr(target, name, value)
 
     def _table(self, pointer_type: Any, array: np.ndarray[Any, Any], name: str) -> Any:
         assert pointer_type.kind == "pointer", f"{name} is an array, its C member no pointer"

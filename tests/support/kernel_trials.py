@@ -69,6 +69,7 @@ def whole_map(
     block: Block | None = None,
 ) -> Trial:
     """All columns or those of ``ranges``, all channels or a block; NHWC unless said otherwise."""
+    assert kernel.refusal(call) is None, kernel.refusal(call)
     inputs = kernel.input_layouts(call)
     binding = Binding(inputs, flat=flat) if output is None else Binding(inputs, output, flat)
     _, height, width, channels = call.output.shape
@@ -106,6 +107,7 @@ def _entry(trial: Trial, layer: str, tables: TableSet) -> str:
     if trial.is_channelwise:
         source = source[..., slice(*trial.block)]
     memory = layout.to_memory(source, zero_point=_zero_point(x))
+    real_padding = trial.kernel.needs_padding_row
     padding = np.full(memory.shape[1], _zero_point(x), np.int8)
     offsets = _row_offsets(trial, memory)
     before, after = _output_memory(trial, output_layout)
@@ -116,7 +118,7 @@ def _entry(trial: Trial, layer: str, tables: TableSet) -> str:
         "layer": f"&{layer}",
         "input": tables.add(f"{layer}_input", memory),
         "input_bytes": memory.size,
-        "padding_row": tables.add(f"{layer}_padding", padding),
+        "padding_row": tables.add(f"{layer}_padding", padding) if real_padding else "NULL",
         "row_offsets": tables.add(f"{layer}_rows", offsets),
         "rows": offsets.shape[0],
         "row_pointers": offsets.shape[1],

@@ -13,13 +13,13 @@ from edgekit.converters.load import Imported
 from edgekit.converters.lower import lower
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
 from edgekit.emit.sources import EmitOptions, emit
-from edgekit.input_modes import check_input_mode
+from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import Graph, QGraph
 from edgekit.ops.add import Add
 from edgekit.ops.mean import Mean
 from edgekit.ops.slice import axis_slice
 from edgekit.pipeline import to_integers
-from edgekit.program import InputMode
+from edgekit.program import InputMode, OutputMode
 from edgekit.reference import reference_files
 from edgekit.target import load_target
 from support.graphs import SAME_3, GraphBuilder, square
@@ -31,28 +31,36 @@ def convert_planned(
     graph: Graph,
     input_mode: InputMode,
     *,
-    primitive: Literal["L", "C"] = "C",
+    output_mode: OutputMode = "resident",
+    primitive: Literal["L", "C", "H", "B"] = "C",
     pairs: tuple[PlannedPair, ...] = (),
+    layers: int | None = None,
+    parts: int = 1,
     target: str = "cortex-m4",
     name: str = "model",
 ) -> Artifact:
     """All layers in one segment C, or each in its own segment L.
 
-    In a segment C, layers that can take their input row by row do so.
+    In a segment C, layers that can take their input row by row do so. H, B: the first ``layers`` in
+    ``parts`` strips or patches, the others in segments L.
     """
     check_input_mode(graph, input_mode)
+    check_output_mode(graph, output_mode)
     model = to_integers(Imported(graph), None)
     core = load_target(target)
     choices = choose(model.graph, core)
     nodes = tuple(node.name for node in model.graph.nodes)
     accumulating = tuple(n for n in nodes if n in choices and choices[n].accumulating)
     segments = tuple(PlannedSegment("L", (node,)) for node in nodes)
-    if primitive == "C":
+    if primitive in ("H", "B"):
+        tiled = PlannedSegment(primitive, nodes[:layers], pairs, parts=parts)
+        segments = (tiled, *segments[len(tiled.nodes) :])
+    elif primitive == "C":
         segments = (PlannedSegment("C", nodes, pairs, accumulating),)
-    plan = Plan(model.graph, segments, input_mode).verify()
+    plan = Plan(model.graph, segments, input_mode, output_mode).verify()
     image = allocate(lower(plan, choices))
     options = EmitOptions(name, core, "0", model.macs_network, model.dead_channels)
-    reference = reference_files(model.graph, model.samples, model.float_outputs, None)
+    reference = reference_files(model.graph, model.samples, model.float_outputs, {})
     return Artifact(emit(image, options, reference))
 
 

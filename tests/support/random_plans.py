@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from edgekit.converters.choose import Choice
 from edgekit.converters.schedule.facts import Facts, gather_facts
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
+from edgekit.converters.storage import Storage
+from edgekit.converters.tiles import tiles_of
 from edgekit.ir import QGraph
 from edgekit.program import InputMode
 
@@ -23,24 +26,27 @@ class PlanSpec:
 
     pairs: how each possible pair runs ("-": not as one; D where it cannot run as is asked for), and
     in blocks of how many columns, or multiples of what its kernel allows. whole: positions of layers
-    that do not take their input row by row though they could. Lists that are too short go on with
-    their neutral element.
+    that do not take their input row by row though they could. tiles: which segments run in strips
+    (H) or patches (B), as far as their layers can, and in how many. Lists that are too short go on
+    with their neutral element.
     """
 
     sizes: tuple[int, ...]
     pairs: tuple[tuple[Literal["-", "F", "R", "E", "D"], int], ...]
     whole: tuple[int, ...]
+    tiles: tuple[tuple[Literal["-", "H", "B"], int], ...]
 
 
 def plan_specs() -> st.SearchStrategy[PlanSpec]:
-    pair = st.tuples(
-        st.sampled_from(["-", "-", "F", "F", "F", "R", "R", "E", "E", "D", "D"]), st.integers(1, 4)
-    )
+    primitive = st.sampled_from(["-", "-", "F", "F", "F", "R", "R", "E", "E", "D", "D"])
+    pair = st.tuples(primitive, st.integers(1, 4))
+    tile = st.tuples(st.sampled_from(["-", "H", "H", "H", "B"]), st.sampled_from([2, 2, 3, 4, 1]))
     return st.builds(
         PlanSpec,
         sizes=st.lists(st.sampled_from([0, 0, 1, 2, 3, 4, 5, 7]), max_size=8).map(tuple),
         pairs=st.lists(pair, min_size=1, max_size=8).map(tuple),
         whole=st.lists(st.integers(0, 9), max_size=1).map(tuple),
+        tiles=st.lists(tile, min_size=1, max_size=4).map(tuple),
     )
 
 
@@ -53,17 +59,76 @@ def build_plan(
     accumulating = [item.name for item in facts.items if item.accumulates]
     for position in spec.whole[: len(accumulating)]:
         del accumulating[position % len(accumulating)]
-    segments = []
-    for primitive, names in _cut([node.name for node in graph.nodes], spec.sizes):
-        inside = tuple(p for p in pairs if {p.producer, p.consumer} <= set(names))
-        taken = tuple(name for name in names if name in accumulating)
-        flows = primitive == "C"
-        segments.append(
-            PlannedSegment(primitive, names, inside if flows else (), taken if flows else ())
-        )
+    tiling = _Tiling(graph, choices, input_mode)
+    segments: list[PlannedSegment] = []
+    cut = _cut([node.name for node in graph.nodes], spec.sizes)
+    for (primitive, names), (tiles, parts) in zip(cut, (*spec.tiles, *NO_TILES), strict=False):
+        begin = end = 0
+        if tiles != "-":
+            begin, end = tiling.longest(tiles, names, parts, first=not segments)
+        for kind, part in ((primitive, names[:begin]), (tiles, names[begin:end])):
+            if part and kind != "-":
+                segments.append(_segment(kind, part, pairs, accumulating, parts))
+        if names[end:]:
+            segments.append(_segment(primitive, names[end:], pairs, accumulating, 1))
     if input_mode in ("stream", "pull") and segments and segments[0].primitive == "L":
         segments.insert(0, PlannedSegment("C", ()))
     return Plan(graph, tuple(segments), input_mode).verify()
+
+
+NO_TILES: tuple[tuple[Literal["-", "H", "B"], int], ...] = (("-", 1),) * 100
+
+
+class _Tiling:
+    """Which layers of a segment can run in strips or patches."""
+
+    def __init__(self, graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode) -> None:
+        self._graph, self._choices, self._mode = graph, choices, input_mode
+        arena_input = input_mode != "resident"
+        self._storage = Storage(graph, choices, arena_input=arena_input)
+
+    def longest(
+        self, primitive: Literal["H", "B"], names: Sequence[str], parts: int, *, first: bool
+    ) -> tuple[int, int]:
+        """[begin, end) of the most nodes that can; none can: [0, 0)."""
+        for size in range(len(names), 0, -1):
+            for begin in range(len(names) - size + 1):
+                if self._can(primitive, names[begin : begin + size], parts, first and begin == 0):
+                    return begin, begin + size
+        return 0, 0
+
+    def _can(
+        self, primitive: Literal["H", "B"], names: Sequence[str], parts: int, first: bool
+    ) -> bool:
+        if first and self._mode == "stream":
+            return False
+        arriving = [self._graph.inputs[0].tensor] if first and self._mode == "pull" else []
+        planned = PlannedSegment(primitive, tuple(names), parts=parts)
+        return bool(tiles_of(planned, self._storage, self._choices, arriving=arriving))
+
+
+def _segment(
+    primitive: Literal["L", "C", "H", "B"],
+    names: tuple[str, ...],
+    pairs: Sequence[PlannedPair],
+    accumulating: Sequence[str],
+    parts: int,
+) -> PlannedSegment:
+    inside = tuple(
+        pair
+        for pair in pairs
+        if {pair.producer, pair.consumer} <= set(names)
+        and (pair.primitive != "D" or primitive == "C")
+    )
+    taken = tuple(name for name in names if name in accumulating)
+    flows, tiled = primitive in ("C", "H"), primitive in ("H", "B")
+    return PlannedSegment(
+        primitive,
+        names,
+        inside if flows else (),
+        taken if primitive == "C" else (),
+        parts if tiled else 1,
+    )
 
 
 def _cut(
@@ -90,5 +155,5 @@ def _pairs(spec: PlanSpec, facts: Facts, choices: Mapping[str, Choice]) -> Itera
             if facts.pairs[index][-1].planned.primitive == "D":
                 yield PlannedPair("D", *names, blocks)
             continue
-        multiple = choices[names[0]].kernel.channel_blocks(calls[names[0]])
+        multiple = math.lcm(*(choices[name].kernel.channel_blocks(calls[name]) for name in names))
         yield PlannedPair(primitive, *names, blocks * multiple)

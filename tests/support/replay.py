@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.converters.chase import in_place_elementwise
-from edgekit.ir import Array, Tensor
+from edgekit.ir import DTYPE_BYTES, Array, Tensor
 from edgekit.layout import map_size
 from edgekit.program import (
     CURSOR_BYTES,
@@ -25,6 +25,7 @@ from edgekit.program import (
     Step,
     cursor_name,
 )
+from edgekit.window import Region
 from support.replay_columns import ColumnPairReplay
 from support.replay_values import evaluate, noise, row_of, to_bytes
 from support.tagged_memory import NOTHING, PAINT, Memory, Part, ReplayError
@@ -72,7 +73,6 @@ def replay(image: Image, sample: Sequence[Array]) -> Replayed:
 class _Replay:
     def __init__(self, image: Image, sample: Sequence[Array]) -> None:
         self.image, self._program, self._graph = image, image.program, image.program.graph
-        self._calls = {call.node.name: call for call in self._graph.calls()}
         self.arena = Memory(image.arena_bytes)
         self._inputs = [Memory(array.nbytes) for array in sample]
         self._outputs = [Memory(self._graph.tensors[p.tensor].bytes) for p in self._graph.outputs]
@@ -107,7 +107,7 @@ class _Replay:
         assert step.loop is not None
         rows = step.loop.rows_of(row)
         operands = [o for o in step.operands if o.place != "constant"]
-        return self.row_values_of(step, row, {o.tensor: self._map(o, rows) for o in operands})
+        return self.row_values_of(step, row, {o.tensor: self._map(step, o, rows) for o in operands})
 
     def row_values_of(self, step: Step, row: int, maps: Mapping[str, Array]) -> Array:
         """A row (1, W, C) of a step from maps."""
@@ -143,8 +143,13 @@ class _Replay:
     def _copy(self, step: Step, row: int) -> None:
         (source,) = step.operands
         if step.op == INPUT_STEP:
-            size = step.output.row_bytes
-            part = Part(self._inputs[source.index], row * size, source.tensor, row * size, size)
+            tensor = self._graph.tensors[source.tensor]
+            height, width, channels = map_size(tensor.shape)
+            window = step.output.region or Region(0, height, 0, width)
+            pixel = channels * DTYPE_BYTES[tensor.dtype]
+            start = ((window.top + row) * width + window.left) * pixel
+            size = window.width * pixel
+            part = Part(self._inputs[source.index], start, source.tensor, start, size)
             self.arena.write(self._row(step.output, row), part.memory.read(part, step.layer))
         else:
             values = self._whole(source)
@@ -153,11 +158,25 @@ class _Replay:
             whole.memory.write(whole, values.memory.read(values, step.layer))
 
     def _part(self, operand: Operand, address: int, begin: int, size: int) -> Part:
+        address, begin = address + operand.skip_bytes, begin + operand.skip_bytes
         if operand.place == "arena":
             offset = self.image.offsets[operand.buffer]
-            return Part(self.arena, offset + address, operand.buffer, begin, size)
+            return Part(self.arena, offset + address, self._key(operand), begin, size)
         memories = self._inputs if operand.place == "model_input" else self._outputs
         return Part(memories[operand.index], address, self._root(operand), begin, size)
+
+    def _key(self, operand: Operand) -> str:
+        """The name of what lies in a buffer; that of one strip is not that of another."""
+        if operand.region is None:
+            return operand.buffer
+        rows, columns = divmod(operand.skip_bytes, operand.row_bytes or operand.bytes)
+        left = operand.region.left - columns // max(self._pixel_bytes(operand), 1)
+        begin = (operand.region.top - rows, left)
+        return operand.buffer if begin == (0, 0) else f"{operand.buffer} from {begin}"
+
+    def _pixel_bytes(self, operand: Operand) -> int:
+        tensor = self._graph.tensors[operand.tensor]
+        return map_size(tensor.shape)[2] * DTYPE_BYTES[tensor.dtype]
 
     def _root(self, operand: Operand) -> str:
         """The key of a port's memory, whose views share it."""
@@ -169,10 +188,18 @@ class _Replay:
         if operand.row_bytes == 0:
             return self._whole(operand)
         size = operand.row_bytes
-        return self._part(operand, row % operand.ring_rows * size, row * size, size)
+        place, begin = row % operand.ring_rows * size, row * size
+        return self._part(operand, place, begin, self._seen_bytes(operand))
+
+    def _seen_bytes(self, operand: Operand) -> int:
+        """Bytes of a row, or of the columns that a strip or patch sees."""
+        if operand.region is None or operand.layout.kind != "nhwc":
+            return operand.row_bytes or operand.bytes
+        return operand.region.width * self._pixel_bytes(operand)
 
     def _whole(self, operand: Operand) -> Part:
-        return self._part(operand, 0, 0, operand.bytes)
+        size = self._seen_bytes(operand) if operand.region else operand.bytes
+        return self._part(operand, 0, 0, size)
 
     def _trash_scratch(self, step: Step) -> None:
         if step.scratch:
@@ -185,7 +212,7 @@ class _Replay:
         self._trash_scratch(step)
         operands = [operand for operand in step.operands if operand.place != "constant"]
         parts = [self._whole(operand) for operand in operands]
-        maps = {o.tensor: self._map(o, range(self._height(o))) for o in operands}
+        maps = {o.tensor: self._map(step, o, range(self._height(o))) for o in operands}
         values = self._evaluate(step, maps)
         output = self._whole(step.output)
         data = to_bytes(values, step)
@@ -228,7 +255,7 @@ class _Replay:
         for operand in step.operands:
             if operand.place == "constant":
                 continue
-            maps[operand.tensor] = self._map(operand, rows)
+            maps[operand.tensor] = self._map(step, operand, rows)
             parts = [self._row(operand, row) for row in rows]
             if in_place_elementwise(step, operand):
                 safe += [
@@ -240,9 +267,9 @@ class _Replay:
         output.memory.write(output, to_bytes(values, step))
         self._check_all(safe, step)
 
-    def _map(self, operand: Operand, rows: Sequence[int]) -> Array:
+    def _map(self, step: Step, operand: Operand, rows: Sequence[int]) -> Array:
         """A map in which everything but the rows that are in memory is noise."""
-        tensor = self._graph.tensors[operand.tensor]
+        tensor = _tensor_of(step, operand)
         height, width, channels = map_size(tensor.shape)
         found = noise(tensor)
         if operand.row_bytes == 0 and rows:
@@ -265,8 +292,8 @@ class _Replay:
 
     def _evaluate(self, step: Step, maps: Mapping[str, Array]) -> Array:
         """The output (H, W, C) for maps by tensor name."""
-        call = self._calls[step.layer]
-        return evaluate(call, maps)
+        assert step.call is not None
+        return evaluate(step.call, maps)
 
     def _accumulate(self, index: int, step: Step, row: int) -> None:
         assert step.loop is not None
@@ -343,7 +370,7 @@ class _Replay:
         assert consumer.loop is not None
         places = self._gather(pair, block, y, read, producer)
         self._trash_scratch(consumer)
-        tensor = self._graph.tensors[consumer.operands[0].tensor]
+        tensor = _tensor_of(consumer, consumer.operands[0])
         _, width, _ = map_size(tensor.shape)
         known = noise(tensor)
         layout, channels = producer.output.layout, block[1] - block[0]
@@ -403,3 +430,9 @@ def _blocks(pair: Pair) -> Iterator[tuple[int, int]]:
     """[begin, end) of the channels of each block."""
     for begin in range(0, pair.channels, pair.block_channels):
         yield begin, min(begin + pair.block_channels, pair.channels)
+
+
+def _tensor_of(step: Step, operand: Operand) -> Tensor:
+    """What a step sees of a tensor."""
+    assert step.call is not None
+    return next(tensor for tensor in step.call.inputs if tensor.name == operand.tensor)

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from edgekit.converters.torch.builder import Activation, RefusalError, TorchCall
+from edgekit.converters.nchw.graph import Activation, RefusalError, SourceCall
 from edgekit.ops.reverse_channels import ReverseChannels
 
 
-def flip(call: TorchCall) -> Activation:
+def flip(call: SourceCall) -> Activation:
     """flip(x, dims)."""
     x = call.activation("self", rank=4)
     if [int(axis) % 4 for axis in call["dims"]] != [1]:

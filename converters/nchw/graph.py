@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The NHWC graph under construction while a PyTorch graph is walked.
+"""The NHWC graph under construction while a channels-first graph is walked.
 
-A value of rank 4 is stored NHWC, every other rank in PyTorch's own order; shapes that the mapping
-sees are PyTorch's. What mixes the axes goes through source order with explicit transposes, so no
-order is ever assumed; legalize removes the transposes that cancel.
+A value of rank 4 is stored NHWC, every other rank in the source's own order; shapes that the
+mapping sees are the source's. What mixes the axes goes through source order with explicit
+transposes, so no order is ever assumed; legalize removes the transposes that cancel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RefusalError(Exception):
 
 @dataclass(frozen=True)
 class Activation:
-    """A tensor of the graph under construction; ``shape`` is PyTorch's."""
+    """A tensor of the graph under construction; ``shape`` is the source's."""
 
     tensor: str
     shape: Shape
@@ -49,7 +49,7 @@ class Regrouped(Activation):
 
 @dataclass(frozen=True, eq=False)
 class Parameter:
-    """A constant, in PyTorch's order, float32."""
+    """A constant, in the source's order, float32."""
 
     name: str
     data: Array
@@ -60,16 +60,20 @@ class Parameter:
 
 
 def storage_shape(shape: Shape) -> Shape:
-    """The shape of the tensor behind a PyTorch shape."""
+    """The shape of the tensor behind a shape of the source."""
     return tuple(shape[axis] for axis in TO_STORAGE) if len(shape) == 4 else shape
 
 
 @dataclass
 class GraphBuilder:
-    """Collects tensors and nodes; ``begin`` names what the next nodes come from."""
+    """Collects tensors and nodes; ``begin`` names what the next nodes come from.
+
+    ``sources`` has, for every constant, the name under which the source knows it.
+    """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
     name: str = ""
     source: str = ""
 
@@ -89,6 +93,7 @@ class GraphBuilder:
             if known is not None and np.array_equal(known, data):
                 return unique
             unique = f"{unique}_"
+        self.sources[unique] = name
         self.tensors[unique] = constant(unique, np.asarray(data, np.float32))
         return unique
 
@@ -107,20 +112,20 @@ class GraphBuilder:
         return name
 
     def in_source_order(self, value: Activation) -> str:
-        """The tensor of ``value`` with its axes in PyTorch's order."""
+        """The tensor of ``value`` with its axes in the source's order."""
         if len(value.shape) != 4:
             return value.tensor
         return self.node("transpose", [value.tensor], Transpose(TO_SOURCE))
 
     def from_source_order(self, tensor: str) -> Activation:
-        """The value behind a tensor whose axes are in PyTorch's order."""
+        """The value behind a tensor whose axes are in the source's order."""
         shape = self.tensors[tensor].shape
         if len(shape) == 4:
             tensor = self.node("transpose", [tensor], Transpose(TO_STORAGE))
         return Activation(tensor, shape)
 
     def reshape(self, value: Activation, shape: Shape) -> Activation:
-        """PyTorch's view: the elements in PyTorch's order under another shape."""
+        """The elements in the source's order under another shape."""
         if shape == value.shape:
             return value
         if isinstance(value, Regrouped) or len(shape) > 4:
@@ -152,8 +157,8 @@ class GraphBuilder:
 
 
 @dataclass(frozen=True)
-class TorchCall:
-    """One ATen call: its arguments by the schema's names, and the shape of its (first) result.
+class SourceCall:
+    """One call of the source: arguments by its schema's names, and the shape of the (first) result.
 
     ``shapes`` are those of all results, for calls that return a list.
     """
@@ -179,7 +184,7 @@ class TorchCall:
     def parameter(self, name: str) -> Parameter:
         value = self.arguments[name]
         if not isinstance(value, Parameter):
-            raise RefusalError(f"'{name}' must be a parameter or a constant of the module")
+            raise RefusalError(f"'{name}' must be a constant of the model")
         return value
 
     def optional_parameter(self, name: str) -> Parameter | None:

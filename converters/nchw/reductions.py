@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sums, means, extrema and searches along axes of the source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edgekit.converters.nchw.graph import Activation, RefusalError, SourceCall, storage_shape
+from edgekit.converters.nchw.parts import storage_axis
+from edgekit.ops.argmax import Argmax
+from edgekit.ops.max_pool2d import MaxPool2d
+from edgekit.ops.mean import Mean
+from edgekit.ops.reshape import Reshape
+from edgekit.ops.transpose import Transpose
+from edgekit.window import Axis, Window
+
+
+def mean(call: SourceCall, x: Activation, axes: Sequence[int], *, keep_dims: bool) -> Activation:
+    """The mean over the given axes, which count from the front."""
+    rank, axes = len(x.shape), tuple(sorted(axes))
+    if rank == 4 and axes in ((2, 3), (2,), (3,)):
+        keep = keep_dims or axes != (2, 3)
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+        storage_axes = tuple(axis - 1 for axis in axes)
+        tensor = call.builder.node("mean", [x.tensor], Mean(storage_axes, keep))
+        return call.builder.reshape(Activation(tensor, kept if keep else x.shape[:2]), call.shape)
+    if rank == 3 and axes in ((1,), (2,)):
+        tensor = x.tensor
+        if axes == (2,):
+            tensor = call.builder.node("transpose", [tensor], Transpose((0, 2, 1)))
+        tensor = call.builder.node("mean", [tensor], Mean((1,), keep_dims=False))
+        result = Activation(tensor, (x.shape[0], x.shape[3 - axes[0]]))
+        return call.builder.reshape(result, call.shape)
+    return reduced(call, x, axes, op="mean", attributes=Mean)
+
+
+def reduced(
+    call: SourceCall,
+    x: Activation,
+    axes: Sequence[int],
+    *,
+    op: str,
+    attributes: Callable[[tuple[int, ...], bool], Any],
+) -> Activation:
+    """A reduction over axes that lie side by side in storage."""
+    stored_axes, kept = _stored_axes(x, axes)
+    tensor = call.builder.node(op, [x.tensor], attributes(stored_axes, True))
+    return call.builder.reshape(Activation(tensor, kept), call.shape)
+
+
+def _stored_axes(x: Activation, axes: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The stored axes, and the source's shape with 1 in their place."""
+    rank = len(x.shape)
+    dims = [axis % rank for axis in axes if x.shape[axis % rank] != 1] or [rank - 1]
+    stored = tuple(sorted(storage_axis(dim, rank) for dim in dims))
+    if stored[0] == 0 or stored != tuple(range(stored[0], stored[-1] + 1)):
+        raise RefusalError(
+            f"dim={tuple(dims)} of shape {x.shape} is not supported; use dim=(2, 3) of a 4-D map"
+        )
+    return stored, tuple(1 if dim in dims else size for dim, size in enumerate(x.shape))
+
+
+def maximum(call: SourceCall, x: Activation, axes: Sequence[int]) -> Activation:
+    """The input seen as (outer, count, inner), and a maximum over windows of count."""
+    stored_axes, kept = _stored_axes(x, axes)
+    stored = storage_shape(x.shape)
+    outer, inner = math.prod(stored[: stored_axes[0]]), math.prod(stored[stored_axes[-1] + 1 :])
+    count = math.prod(stored[axis] for axis in stored_axes)
+    view = call.builder.node("reshape", [x.tensor], Reshape((1, outer, count, inner)))
+    window = Window(Axis(1), Axis(count, count))
+    pooled = call.builder.node("max_pool2d", [view], MaxPool2d(window))
+    tensor = call.builder.node("reshape", [pooled], Reshape(storage_shape(kept)))
+    return call.builder.reshape(Activation(tensor, kept), call.shape)
+
+
+def search(
+    call: SourceCall, x: Activation, axis: int, *, keep_dims: bool, of_least: bool
+) -> Activation:
+    """The index of the largest or least value along an axis, the first of equal ones."""
+    rank = len(x.shape)
+    if keep_dims or axis == 1:
+        stored = Argmax(storage_axis(axis, rank), of_least)
+        tensor = call.builder.node("argmax", [x.tensor], stored)
+        if not keep_dims:
+            return Activation(tensor, call.shape)
+        return call.node("reshape", [tensor], Reshape(storage_shape(call.shape)))
+    return call.node("argmax", [call.builder.in_source_order(x)], Argmax(axis, of_least))

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Helium kernels of convolutions: 1x1 straight from the map, others from gathered windows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.ir import Array, Call
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel, WriteBehind
+from edgekit.ops._mve_matrix import (
+    CHANNEL_GROUP,
+    TILE_PIXELS,
+    channel_bytes,
+    matrix_instructions,
+    matrix_members,
+    matrix_problem,
+)
+from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
+from edgekit.window import Axis, Window
+
+
+def _matrix(call: Call) -> Array:
+    """Weights (output channels, inputs of a window) as int64."""
+    weights = call.constant(WEIGHTS)
+    return weights.reshape(weights.shape[0], -1).astype(np.int64)
+
+
+def _groups(call: Call) -> int:
+    return call.inputs[INPUT].shape[3] // call.inputs[WEIGHTS].shape[3]
+
+
+def _window_bytes(call: Call) -> int:
+    _, kernel_height, kernel_width, group_inputs = call.inputs[WEIGHTS].shape
+    return kernel_height * kernel_width * group_inputs
+
+
+def _accepts(call: Call) -> str | None:
+    return matrix_problem(call, _matrix(call))
+
+
+def _accepts_pointwise(call: Call) -> str | None:
+    window: Window = call.node.attributes.window
+    for axis in (window.height, window.width):
+        if axis != Axis(1, dilation=axis.dilation):
+            return "only a 1x1 kernel with stride 1 and no padding"
+    if _groups(call) != 1:
+        return "only one group"
+    return _accepts(call)
+
+
+def _pack_pointwise(call: Call, binding: Binding) -> CStruct:
+    matrix = _matrix(call)
+    return CStruct(
+        "ek_pointwise_s8_interleaved", {**matrix_members(call, matrix), "depth": matrix.shape[1]}
+    )
+
+
+def _pack(call: Call, binding: Binding) -> CStruct:
+    arithmetic: WeightedArithmetic = call.node.arithmetic
+    width: Axis = call.node.attributes.window.width
+    outputs, kernel_height, kernel_width, _ = call.inputs[WEIGHTS].shape
+    _, _, input_width, input_channels = call.inputs[INPUT].shape
+    return CStruct(
+        "ek_conv2d_s8_interleaved",
+        {
+            **matrix_members(call, _matrix(call), groups=_groups(call)),
+            "input_zero_point": arithmetic.input_zero_point,
+            "input_width": input_width,
+            "input_channels": input_channels,
+            "output_channels": outputs,
+            "groups": _groups(call),
+            "kernel_height": kernel_height,
+            "kernel_width": kernel_width,
+            "stride_width": width.stride,
+            "dilation_width": width.dilation,
+            "pad_left": width.pad_before,
+        },
+    )
+
+
+def _scratch_bytes(call: Call, binding: Binding) -> int:
+    return TILE_PIXELS * channel_bytes(_window_bytes(call))
+
+
+def _pointwise_instructions(call: Call) -> float:
+    _, height, width, channels = call.output.shape
+    depth = call.inputs[INPUT].shape[3]
+    return 70.0 + matrix_instructions(pixels=height * width, channels=channels, depth=depth)
+
+
+def _instructions(call: Call) -> float:
+    """Counted under QEMU, gcc 12 -O2; the windows are gathered row by row or, with dilation or
+    groups, tap by tap.
+    """
+    _, kernel_height, kernel_width, _ = call.inputs[WEIGHTS].shape
+    _, height, width, channels = call.output.shape
+    groups, depth = _groups(call), _window_bytes(call)
+    adjacent = groups == 1 and call.node.attributes.window.width.dilation == 1
+    runs, run_bytes = (1, depth // kernel_height)
+    if not adjacent:
+        runs, run_bytes = kernel_width, run_bytes // kernel_width
+    gathered = 30.0 + runs * (45 + kernel_height * (9.0 + 3 * -(-run_bytes // 16)))
+    row = matrix_instructions(pixels=width, channels=channels // groups, depth=depth)
+    return height * (60.0 + groups * (20.0 * -(-width // TILE_PIXELS) + row + width * gathered))
+
+
+POINTWISE = Kernel(
+    symbol="ek_pointwise_s8_interleaved__mve_3x2",
+    isa="mve",
+    kind="rows",
+    pack=_pack_pointwise,
+    accepts=_accepts_pointwise,
+    instructions=_pointwise_instructions,
+    write_behind=WriteBehind(grain=TILE_PIXELS),
+    flat=True,
+    channel_blocks=lambda call: CHANNEL_GROUP,
+    stack_bytes=400,
+)
+CONV2D = Kernel(
+    symbol="ek_conv2d_s8_interleaved__mve_3x2",
+    isa="mve",
+    kind="rows",
+    pack=_pack,
+    accepts=_accepts,
+    instructions=_instructions,
+    scratch_bytes=_scratch_bytes,
+    write_behind=BY_ROW,
+    channel_blocks=lambda call: CHANNEL_GROUP if _groups(call) == 1 else 0,
+    stack_bytes=600,
+)

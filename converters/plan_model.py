@@ -12,6 +12,7 @@ from typing import Literal
 from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.lower import lower
+from edgekit.converters.schedule.again import Again, computed_again, with_skips_again
 from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
@@ -22,6 +23,7 @@ from edgekit.converters.schedule.search import Candidate, search
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import QGraph
+from edgekit.ops import operator_of
 from edgekit.program import Image, InputMode, OutputMode, Program
 from edgekit.target import Target
 
@@ -100,19 +102,45 @@ def plan_model(
         )
     choices = choose(graph, target, kernels=kernels)
     if budget.plan is not None:
-        return _given(graph, choices, budget.plan)
-    planner = _Planner(graph, choices, budget, progress)
+        return _given(graph, target, kernels, budget.plan)
+    planner = _Planner(Again(graph), choices, budget, progress)
     match budget.schedule:
         case "layerwise":
             return planner.layerwise()
         case "patch":
             return planner.patches()
-    return planner.best()
+    best = planner.best()
+    for again in _with_layers_again(graph, budget):
+        if _is_good(best, budget):
+            break
+        other_choices = choose(again.graph, target, kernels=kernels)
+        other = _Planner(again, other_choices, budget, progress).best()
+        best = min(best, other, key=lambda planned: (planned.ram_bytes, planned.instructions))
+    return best
 
 
-def _given(graph: QGraph, choices: Mapping[str, Choice], content: PlanFile) -> Planned:
+def _with_layers_again(graph: QGraph, budget: Budget) -> Iterator[Again]:
+    """The models in which layers are computed twice that a budget allows."""
+    percent = budget.max_extra_macs
+    if budget.schedule == "stream" or (percent is None and budget.max_ram_bytes is None):
+        return
+    macs = sum(operator_of(call.node).macs(call) for call in graph.calls())
+    most = None if percent is None else int(macs * percent / 100)
+    yield from computed_again(graph, budget.input_mode, max_macs=most)
+
+
+def _is_good(planned: Planned, budget: Budget) -> bool:
+    """Whether a plan need not be improved: it fits."""
+    return budget.max_ram_bytes is not None and planned.ram_bytes <= budget.max_ram_bytes
+
+
+def _given(graph: QGraph, target: Target, kernels: str, content: PlanFile) -> Planned:
     """A plan from a file, placed."""
-    facts = gather_facts(graph, choices, content.input_mode, content.output_mode)
+    again = with_skips_again(graph, content.input_mode, content.computed_again)
+    choices = choose(again.graph, target, kernels=kernels)
+    facts = gather_facts(
+        again.graph, choices, content.input_mode, content.output_mode, repeats=again.repeats
+    )
     plan = plan_of(content, facts, choices)
     image = allocate(lower(plan, choices))
     return Planned(plan, image, ram_bytes_of(image), 0.0)
@@ -132,15 +160,22 @@ def plan_front(
 
 class _Planner:
     def __init__(
-        self, graph: QGraph, choices: Mapping[str, Choice], budget: Budget, progress: Progress
+        self,
+        again: Again,
+        choices: Mapping[str, Choice],
+        budget: Budget,
+        progress: Progress,
     ) -> None:
-        self._graph, self._choices = graph, choices
+        self._again, self._choices = again, choices
         self._budget, self._progress = budget, progress
-        self._facts = gather_facts(graph, choices, budget.input_mode, budget.output_mode)
+        self._facts = gather_facts(
+            again.graph, choices, budget.input_mode, budget.output_mode, repeats=again.repeats
+        )
 
     def layerwise(self) -> Planned:
-        budget = self._budget
-        plan = layerwise(self._graph, input_mode=budget.input_mode, output_mode=budget.output_mode)
+        budget, graph = self._budget, self._again.graph
+        plan = layerwise(graph, input_mode=budget.input_mode, output_mode=budget.output_mode)
+        plan = dataclasses.replace(plan, repeats=self._again.repeats)
         image = allocate(lower(plan, self._choices))
         cost = sum(item.whole_cost for item in self._facts.items)
         return Planned(plan, image, ram_bytes_of(image), cost)
@@ -168,8 +203,11 @@ class _Planner:
         return search(self._facts, goal, strips=strips, progress=self._progress)
 
     def _extra_macs(self) -> int:
-        percent = self._budget.max_extra_macs or 0.0
-        return int(sum(item.macs for item in self._facts.items) * percent / 100)
+        """How many more than the layers have, of which some may be there twice."""
+        if self._budget.max_extra_macs is None:
+            return 0
+        macs = sum(item.macs for item in self._facts.items) - self._again.macs
+        return int(macs * self._budget.max_extra_macs / 100) - self._again.macs
 
     def _placed(self, candidates: Iterable[Candidate]) -> Iterator[Planned]:
         for program, candidate in self._programs(candidates):

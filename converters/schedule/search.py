@@ -245,6 +245,7 @@ class _Search:
             self._with_views(segments[::-1]),
             self._facts.input_mode,
             self._facts.output_mode,
+            self._facts.repeats,
         ).verify()
         return Candidate(
             plan,
@@ -312,7 +313,7 @@ class _Search:
         peak = whole + flows.kept + flows.working
         keep = self.front(peak, flows.cost, flows.macs)
         items = self._facts.items[i:j]
-        names = tuple(item.name for item in items if item.step.kernel is not None)
+        names = tuple(item.name for item in items if item.is_node)
         accumulating = tuple(item.name for item in items if item.accumulates)
 
         def segment(way: int) -> PlannedSegment:
@@ -334,7 +335,7 @@ class _Search:
         item = self._facts.items[i]
         flows = item.step.kernel is None
         peak = self._chases.layer_bytes(i) + (0 if flows else item.whole_scratch_bytes)
-        planned = PlannedSegment("C" if flows else "L", () if flows else (item.name,))
+        planned = PlannedSegment("C" if flows else "L", (item.name,) if item.is_node else ())
         return _one_way(peak, item.whole_cost, item.macs, planned)
 
     def _whole_pair_ways(self, i: int, number: int) -> _Ways:

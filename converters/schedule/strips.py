@@ -110,7 +110,9 @@ class _Walk:
         for index in range(first, self._end - 1):
             if index in facts.pairs and index + 2 <= self._end:
                 pairs[index] = tuple(
-                    self._narrow_pair(option, index, tensors) for option in facts.pairs[index]
+                    self._narrow_pair(option, index, tensors)
+                    for option in facts.pairs[index]
+                    if option.planned.primitive != "D"
                 )
         return dataclasses.replace(facts, items=tuple(items), tensors=tensors, pairs=pairs)
 
@@ -155,7 +157,7 @@ class _Walk:
         made = again * narrow[0].macs // max(plain[0].macs, 1) + narrow[1].macs
         factor = made / max(option.macs, 1)
         calls = sum(len(item.unit.firings) for item in plain) * (ROW_CALL + BLOCK_CALL)
-        blocks = -(-self._channels(index) // option.planned.block_channels)
+        blocks = -(-self._channels(index) // option.planned.block)
         return dataclasses.replace(
             option,
             kept_bytes=option.kept_bytes * row // whole,

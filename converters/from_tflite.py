@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imports int8 and 16x8 TFLite models: records of the file become a QGraph of the same integers.
+"""Imports TFLite models: int8 and 16x8 ones become a QGraph of the same integers, float32 ones a Graph.
 
 QUANTIZE at the inputs and DEQUANTIZE (or QUANTIZE to uint8) at the outputs fall away: the ports of
 the graph are the integer tensors behind them, under the names of the file. A uint8 port becomes int8
@@ -18,10 +18,10 @@ from edgekit.converters.tflite.boundary import Boundary, boundary_of
 from edgekit.converters.tflite.constants import fold_constants, folded_shape
 from edgekit.converters.tflite.dilated import with_dilated_convolutions
 from edgekit.converters.tflite.float_islands import without_float_islands
+from edgekit.converters.tflite.float_weights import with_float_weights
 from edgekit.converters.tflite.high_rank import without_high_ranks
-from edgekit.converters.tflite.int16 import INT16_MAPPINGS
-from edgekit.converters.tflite.mapping import MAPPINGS
 from edgekit.converters.tflite.nearest_forms import NEAREST_FORMS
+from edgekit.converters.tflite.number_forms import FloatForm, IntegerForm, NumberForm
 from edgekit.converters.tflite.open_shapes import (
     agrees,
     declared_shape,
@@ -30,7 +30,6 @@ from edgekit.converters.tflite.open_shapes import (
 )
 from edgekit.converters.tflite.operation import (
     ACTIVATION_TYPES,
-    RESCALED_TYPES,
     Mapped,
     Operand,
     Operation,
@@ -48,9 +47,9 @@ from edgekit.ir import (
     INTEGER_RANGE,
     Call,
     DType,
+    Graph,
     Node,
     Port,
-    QGraph,
     Quantization,
     Shape,
     Tensor,
@@ -58,20 +57,16 @@ from edgekit.ir import (
 )
 from edgekit.ops import operator_of, operators
 
-FLOAT_REMEDY = (
-    "quantize it first with the TFLite converter's full-integer int8 post-training quantization"
-    " (representative_dataset, TFLITE_BUILTINS_INT8)"
-)
 MAX_RANK = 4
 
 
-def import_tflite(path: Path) -> QGraph:
-    """The integer model of a ``.tflite`` file: its main subgraph, batch size 1.
+def import_tflite(path: Path) -> Graph:
+    """The model of a ``.tflite`` file: its main subgraph, batch size 1; a QGraph of an integer one.
 
     Raises:
         BadInputError: the file cannot be read, is damaged or contradicts itself.
-        UnsupportedError: it is a float model, or has operators or forms that edgekit does not
-            support; all of them are listed.
+        UnsupportedError: it has operators or forms that edgekit does not support; all of them are
+            listed.
     """
     try:
         data = path.read_bytes()
@@ -80,23 +75,17 @@ def import_tflite(path: Path) -> QGraph:
     model = fold_constants(read_model(data, name=path.name))
     model = without_high_ranks(with_dilated_convolutions(without_float_islands(model)))
     boundary = boundary_of(model)
-    _refuse_float_model(model, boundary)
-    return _Builder(model, boundary).graph(path.stem).verify()
+    if _is_float_model(model, boundary):
+        return _Builder(with_float_weights(model), boundary, FloatForm()).graph(path.stem).verify()
+    return _Builder(model, boundary, IntegerForm()).graph(path.stem).verify()
 
 
-def _refuse_float_model(model: ModelRecord, boundary: Boundary) -> None:
-    """Raise UnsupportedError where nothing behind the boundary is int8 or int16."""
-    results = [model.tensors[i] for operator in boundary.operators for i in operator.outputs]
-    floats = [tensor for tensor in results if tensor.type in ("FLOAT16", "FLOAT32")]
-    if floats and not any(tensor.type in ACTIVATION_TYPES for tensor in results):
-        unknown = [op.name for op in boundary.operators if op.name not in MAPPINGS]
-        raise UnsupportedError(
-            f"{model.name} is a float model ({floats[0]} is {floats[0].type}); {FLOAT_REMEDY}",
-            *(
-                f"{model.name}: {name} would not be supported in an integer model either"
-                for name in dict.fromkeys(unknown)
-            ),
-        )
+def _is_float_model(model: ModelRecord, boundary: Boundary) -> bool:
+    """Whether activations are float32, and none behind the boundary is int8 or int16."""
+    indices = [i for operator in boundary.operators for i in (*operator.outputs, *operator.inputs)]
+    indices += [port.tensor for port in boundary.inputs]
+    types = {model.tensors[i].type for i in indices if i >= 0 and model.tensors[i].data is None}
+    return bool(types & {"FLOAT16", "FLOAT32"}) and types.isdisjoint(ACTIVATION_TYPES)
 
 
 class _UniqueNames:
@@ -117,8 +106,9 @@ class _UniqueNames:
 class _Builder:
     """The graph as it grows, operator by operator in the order of the file."""
 
-    def __init__(self, model: ModelRecord, boundary: Boundary) -> None:
+    def __init__(self, model: ModelRecord, boundary: Boundary, form: NumberForm) -> None:
         self._model = model
+        self._form = form
         self._boundary = boundary
         self._names = _UniqueNames()
         self._tensors: dict[str, Tensor] = {}
@@ -130,7 +120,7 @@ class _Builder:
         self._nodes: list[Node] = []
         self._problems: list[str] = []
 
-    def graph(self, name: str) -> QGraph:
+    def graph(self, name: str) -> Graph:
         """The graph behind the boundary, not verified yet."""
         inputs = tuple(self._input_port(port) for port in self._boundary.inputs)
         for record in self._boundary.operators:
@@ -139,20 +129,21 @@ class _Builder:
             raise UnsupportedError(*dict.fromkeys(self._problems))
         outputs = tuple(self._output_port(port) for port in self._boundary.outputs)
         nodes = _live_nodes(self._nodes, [port.tensor for port in outputs])
-        graph = QGraph({}, (), _unique_ports(inputs), _unique_ports(outputs), name=name)
+        graph = self._form.graph({}, (), _unique_ports(inputs), _unique_ports(outputs), name=name)
         return graph.with_nodes(nodes, self._tensors.values())
 
     def _input_port(self, port: PortRecord) -> Port:
         record = self._model.tensors[port.tensor]
         if record.index in self._defined or record.data is not None:
             raise BadInputError(f"input '{port.name}': it is a constant, or an input twice")
-        operation = Operation(OperatorRecord(-1, "input", (), (record.index,)), (), (record,))
+        source = OperatorRecord(-1, "input", (), (record.index,))
+        operation = self._form.operation(source, (), (record,))
         try:
             if record.shape[:1] != (1,):
                 raise operation.unsupported(f"shape {record.shape}; export with batch size 1")
             _check_activation(operation, record)
-            quantization = operation.quantization(record, with_int32=True)
-            tensor = self._activation(record, RESCALED_TYPES[record.type], quantization)
+            type_ = self._form.type_of(operation, record, "requantize")
+            tensor = self._activation(record, *type_)
         except UnsupportedError as error:
             self._problems.extend(error.lines)
             self._defined.add(record.index)
@@ -170,17 +161,18 @@ class _Builder:
 
     def _constant_output(self, port: PortRecord, record: TensorRecord) -> str:
         """The constant that a model returns as it is: integers with a scale, or plain indices."""
-        operation = Operation(OperatorRecord(-1, "output", (), ()), (), (record,))
+        operation = self._form.operation(OperatorRecord(-1, "output", (), ()), (), (record,))
         if record.type in ("INT32", "INT64") and record.data is not None:
             low, high = INTEGER_RANGE["int32"]
             values = np.clip(record.data, low, high).astype(np.int32)
             return self._operand(Operand(dataclasses.replace(record, data=values), None)).name
-        return self._operand(Operand(record, operation.quantization(record))).name
+        _, quantization = self._form.type_of(operation, record, "reshape")
+        return self._operand(Operand(record, quantization)).name
 
     def _operation(self, record: OperatorRecord) -> Operation:
         replaced = self._boundary.replaced
         inputs = [i if i == ABSENT else replaced.get(i, i) for i in record.inputs]
-        return Operation(
+        return self._form.operation(
             record,
             tuple(None if i == ABSENT else self._record(i) for i in inputs),
             tuple(self._record(i) for i in record.outputs),
@@ -197,8 +189,8 @@ class _Builder:
         try:
             value = folded_shape(operation)
             if value is None:
-                mapped = _mapping_of(operation)
-                types = [_result_type(operation, *pair) for pair in mapped]
+                mapped = _mapping_of(operation, self._form)
+                types = [self._form.type_of(operation, tensor, m.op) for m, tensor in mapped]
         except UnsupportedError as error:
             self._problems.extend(error.lines)
         self._defined.update(tensor.index for tensor in operation.outputs)
@@ -295,16 +287,6 @@ class _Builder:
 Result = tuple[Mapped, TensorRecord]
 
 
-def _result_type(
-    operation: Operation, mapped: Mapped, record: TensorRecord
-) -> tuple[DType, Quantization | None]:
-    """The type of a result in the graph, and its scale and zero point; indices are int32."""
-    if operators()[mapped.op].returns_indices:
-        return "int32", None
-    quantization = operation.quantization(record, with_int32=mapped.op == "requantize")
-    return RESCALED_TYPES[record.type], quantization
-
-
 def _verified_node(
     operation: Operation, mapped: Mapped, inputs: Sequence[Tensor], result: Tensor, label: str
 ) -> Node:
@@ -322,16 +304,14 @@ def _verified_node(
     return node
 
 
-def _mapping_of(operation: Operation) -> list[Result]:
+def _mapping_of(operation: Operation, form: NumberForm) -> list[Result]:
     """The node of every result of one operator.
 
     Raises:
         UnsupportedError: there is no mapping, or not for this form of the operator.
         BadInputError: the operator contradicts itself.
     """
-    mapping = MAPPINGS.get(operation.record.name)
-    if operation.outputs and operation.is_int16:
-        mapping = INT16_MAPPINGS.get(operation.record.name, mapping)
+    mapping = form.mapping(operation)
     if mapping is None:
         remedy = NEAREST_FORMS.get(operation.record.name)
         hint = f"use {remedy}" if remedy else "`edgekit ops` lists what is"
@@ -344,6 +324,7 @@ def _mapping_of(operation: Operation) -> list[Result]:
             _check_activation(operation, without_open_sizes(tensor) if computed else tensor)
     mapped = mapping(operation)
     results = mapped if isinstance(mapped, tuple) else (mapped,)
+    results = tuple(form.finished(operation, result) for result in results)
     return list(zip(results, operation.outputs, strict=True))
 
 

@@ -48,7 +48,9 @@ def load_model(spec: str) -> Imported:
     if path.suffix == ".tflite":
         from edgekit.converters.from_tflite import import_tflite
 
-        return Imported(import_tflite(path), {"source.tflite": path.read_bytes()})
+        graph = import_tflite(path)
+        quantized = isinstance(graph, QGraph)
+        return Imported(graph, {"source.tflite": path.read_bytes()} if quantized else {})
     if path.suffix == ".onnx":
         return _load_onnx(path)
     if path.suffix == ".pt2":
@@ -56,7 +58,7 @@ def load_model(spec: str) -> Imported:
 
         return Imported(import_pt2(path))
     raise UnsupportedError(
-        f"{spec}: a '{path.suffix}' file is not supported; give an int8 .tflite, an .onnx, a "
+        f"{spec}: a '{path.suffix}' file is not supported; give a .tflite, an .onnx, a "
         ".pt2 that torch.export.save wrote, or file.py:function"
     )
 

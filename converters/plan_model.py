@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,15 +15,21 @@ from edgekit.converters.lower import lower
 from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
+from edgekit.converters.schedule.patches import search_patches
 from edgekit.converters.schedule.plan import Plan
 from edgekit.converters.schedule.plan_file import PlanFile, plan_of
 from edgekit.converters.schedule.search import Candidate, search
+from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import QGraph
-from edgekit.program import Image, InputMode, OutputMode
+from edgekit.program import Image, InputMode, OutputMode, Program
 from edgekit.target import Target
 
-Schedule = Literal["auto", "layerwise"]
+Schedule = Literal["auto", "layerwise", "patch", "stream"]
+"""auto: the best of all that can be searched. layerwise: one layer after the other. patch: the first
+layers in patches, the rest layer by layer. stream: the search without strips: nothing but pairs (R)
+is computed again, and the input is read once.
+"""
 Progress = Callable[[str], None]
 
 COST_FACTOR = 1.25
@@ -86,12 +93,20 @@ def plan_model(
     """
     check_input_mode(graph, budget.input_mode)
     check_output_mode(graph, budget.output_mode)
+    if budget.schedule == "patch" and "stream" in (budget.input_mode, budget.output_mode):
+        raise BadInputError(
+            "--schedule patch: patches need the input more than once and do not complete rows of "
+            "the output in order; use --input resident, pull or overwrite, or --schedule auto"
+        )
     choices = choose(graph, target, kernels=kernels)
     if budget.plan is not None:
         return _given(graph, choices, budget.plan)
     planner = _Planner(graph, choices, budget, progress)
-    if budget.schedule == "layerwise":
-        return planner.layerwise()
+    match budget.schedule:
+        case "layerwise":
+            return planner.layerwise()
+        case "patch":
+            return planner.patches()
     return planner.best()
 
 
@@ -130,6 +145,12 @@ class _Planner:
         cost = sum(item.whole_cost for item in self._facts.items)
         return Planned(plan, image, ram_bytes_of(image), cost)
 
+    def patches(self) -> Planned:
+        """The least RAM with a first stage in patches; layer by layer where that needs less."""
+        extra = self._extra_macs() if self._budget.max_extra_macs is not None else None
+        candidates = search_patches(self._facts, extra_macs=extra)
+        return self._least(self.layerwise(), candidates)
+
     def best(self) -> Planned:
         base = self.layerwise()
         if self._budget.max_ram_bytes is not None:
@@ -141,22 +162,33 @@ class _Planner:
         return self._least(base, [c for c in candidates if c.instructions <= limit])
 
     def _search(self, *, by_macs: bool = False, recompute: bool = False) -> list[Candidate]:
-        percent = self._budget.max_extra_macs
-        extra: int | None = 0
-        if percent is not None:
-            extra = int(sum(item.macs for item in self._facts.items) * percent / 100)
-        elif recompute:
-            extra = None
-        return search(self._facts, Goal(by_macs, extra), progress=self._progress)
+        unbounded = recompute and self._budget.max_extra_macs is None
+        goal = Goal(by_macs, None if unbounded else self._extra_macs())
+        strips = self._budget.schedule != "stream"
+        return search(self._facts, goal, strips=strips, progress=self._progress)
 
-    def _placed(self, candidate: Candidate) -> Planned:
-        image = allocate(lower(candidate.plan, self._choices))
-        return Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
+    def _extra_macs(self) -> int:
+        percent = self._budget.max_extra_macs or 0.0
+        return int(sum(item.macs for item in self._facts.items) * percent / 100)
+
+    def _placed(self, candidates: Iterable[Candidate]) -> Iterator[Planned]:
+        for program, candidate in self._programs(candidates):
+            image = allocate(program)
+            yield Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
+
+    def _programs(self, candidates: Iterable[Candidate]) -> Iterator[tuple[Program, Candidate]]:
+        """The candidates that can be lowered: a kernel may refuse a layer as narrow as a strip."""
+        for candidate in candidates:
+            try:
+                yield lower(candidate.plan, self._choices), candidate
+            except UnsupportedError:
+                if all(segment.parts == 1 for segment in candidate.plan.segments):
+                    raise
 
     def _least(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
         """The least RAM of all; the layerwise plan where no other one needs less."""
         best = base
-        programs = [(lower(c.plan, self._choices), c) for c in candidates[:PLACED]]
+        programs = list(itertools.islice(self._programs(candidates), PLACED))
         bounds = [lower_bound(program) for program, _ in programs]
         for number in sorted(range(len(programs)), key=lambda n: (bounds[n], n)):
             if bounds[number] >= best.image.arena_bytes:
@@ -186,8 +218,7 @@ class _Planner:
             fitting = [c for c in candidates if c.arena_bytes <= arena_bytes]
             near = [c for c in candidates if c.arena_bytes > arena_bytes][:1]
             ordered = sorted([*near, *fitting], key=lambda c: c.instructions)
-            for candidate in [*ordered[:PLACED], *candidates[:1]]:
-                yield self._placed(candidate)
+            yield from self._placed([*ordered[:PLACED], *candidates[:1]])
             if self._budget.max_extra_macs is not None:
                 return
 

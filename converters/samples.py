@@ -66,7 +66,7 @@ def samples_of(batches: Iterable[Any], ports: Sequence[Port], *, where: str) -> 
             raise BadInputError(f"{where}: the inputs have different numbers of samples")
         for index in range(len(stacks[0])):
             yield tuple(
-                _to_nhwc(stack[index : index + 1], port)
+                _to_nhwc(stack[index].reshape(port.source_shape), port)
                 for stack, port in zip(stacks, ports, strict=True)
             )
             count += 1
@@ -145,7 +145,8 @@ def _checked(values: Any, port: Port, where: str) -> Array:
             f"{where}: input '{port.name}' is {array.dtype}; give float32, "
             "preprocessed as the model expects it"
         )
-    shape = port.source_shape[1:]
+    has_batch = port.source_shape[0] == 1
+    shape = port.source_shape[1:] if has_batch else port.source_shape
     if array.shape == shape:
         array = array[None]
     if array.shape[1:] != shape:

@@ -45,7 +45,8 @@ def convert(
         target: a core or board (``edgekit targets``), or the path of a target's .toml file.
         max_ram: bytes that arena, input and output may take together, as a number or "64K".
         max_extra_macs: percent of multiply-accumulates that may be computed again to save RAM.
-        schedule: "auto" searches, "layerwise" runs one layer after the other.
+        schedule: "auto" searches, "layerwise" runs one layer after the other, "patch" the first
+            layers in a grid of patches, "stream" searches without strips of columns.
         input_mode: how the input comes: "resident", "stream", "pull" or "overwrite".
         plan: the reference/plan.json of a converted model, to run this one in the same way.
         stream_output: hand the rows of the output to a callback instead of holding all of it.

@@ -24,6 +24,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 _PROGRAMS = (
     ("arm-none-eabi-gcc", "building for Cortex-M"),
     ("qemu-system-arm", "validate --on qemu, profile"),
+    ("riscv64-unknown-elf-gcc", "building for 32-bit RISC-V"),
+    ("qemu-system-riscv32", "the same two on 32-bit RISC-V"),
     ("clang", "the project's own checks"),
 )
 _PACKAGES = (

@@ -99,7 +99,8 @@ def _pick(path: Path, arrays: Mapping[str, Array], entry: TensorEntry, count: in
 
 def _split(path: Path, entry: TensorEntry, array: Array) -> list[Array]:
     """One array per sample in the shape of the C interface."""
-    shape, source = tuple(entry.shape[1:]), tuple(entry.source_shape[1:])
+    first = 1 if entry.source_shape[:1] == (1,) else 0  # some tensors have no batch
+    shape, source = tuple(entry.shape[first:]), tuple(entry.source_shape[first:])
     for given in (array.shape[1:], array.shape[2:] if array.shape[1:2] == (1,) else None):
         if given == source and entry.layout == "NCHW":
             return list(array.reshape(-1, *source).transpose(0, 2, 3, 1)[:, None])

@@ -281,7 +281,7 @@ def _too_much_ram(
         f"{options.name}: it needs {manifest.ram_bytes} bytes of RAM (arena "
         f"{manifest.arena_bytes}, --input {manifest.input_mode}) but {limit} are allowed"
     )
-    if budget.schedule == "layerwise":
+    if budget.schedule != "auto":
         return f"{text}; use --schedule auto"
     ways = []
     for mode in dict.fromkeys((budget.input_mode, "stream")):

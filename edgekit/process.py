@@ -26,9 +26,13 @@ _DEBIAN_PACKAGES: Mapping[str, str] = {
     "clang-format": "clang-format",
     "make": "make",
     "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-riscv32": "qemu-system-misc",
 }
-_CROSS_PREFIX = "arm-none-eabi-"
-_CROSS_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi"
+_CROSS_PACKAGES: Mapping[str, str] = {
+    "arm-none-eabi-": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "riscv64-unknown-elf-": "gcc-riscv64-unknown-elf",
+}
+"""By what the names of a cross compiler and its tools begin with."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,8 @@ def install_remedy(program: str) -> str:
     """What to do when ``program`` is missing, for the end of an error message."""
     name = Path(program).name
     package = _DEBIAN_PACKAGES.get(name)
-    if package is None and name.startswith(_CROSS_PREFIX):
-        package = _CROSS_PACKAGES
+    if package is None:
+        package = next((p for start, p in _CROSS_PACKAGES.items() if name.startswith(start)), None)
     if package is None:
         return f"install {name} and put it on PATH"
     return f"install it with: apt-get install {package}"

@@ -22,6 +22,9 @@ else:
 _TARGETS_PACKAGE = "edgekit.targets"
 
 
+Architecture = Literal["arm", "riscv"]
+
+
 class MemoryRegion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One region of the emulated machine's memory map, in bytes.
 
@@ -56,13 +59,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     ``isa`` lists the kernel families that the core runs, best first, and ends with "ref". A target
     without ``compiler`` is the machine edgekit runs on. ``sram_bytes`` and ``flash_bytes`` are a
-    board's; a bare core has none.
+    board's; a bare core has none. ``architecture`` says which start-up code, emulator and C library
+    (for "riscv" none) a program is built and run with.
     """
 
     name: str
     description: str
     core: str
     isa: tuple[str, ...]
+    architecture: Architecture = "arm"
     compiler: CrossCompiler | None = None
     qemu: QemuMachine | None = None
     sram_bytes: int | None = None

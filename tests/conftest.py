@@ -11,6 +11,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from edgekit.runners.qemu import EMULATORS
+from edgekit.target import load_target
+
 pytest_plugins = ("support.hypothesis_cases",)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -27,6 +30,7 @@ PACKAGE_OF_PROGRAM = {
     "gcc": "gcc libc6-dev",
     "git": "git",
     "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-riscv32": "qemu-system-misc",
     "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf",
 }
 
@@ -75,6 +79,19 @@ def require_program() -> Callable[[str], str]:
         return path
 
     return path_of
+
+
+@pytest.fixture(scope="session")
+def require_emulator(require_program: Callable[[str], str]) -> Callable[[str], None]:
+    """``require_emulator("cortex-m4")`` skips where programs for that core cannot be built and run."""
+
+    def check(core: str) -> None:
+        target = load_target(core)
+        assert target.compiler is not None
+        require_program(f"{target.compiler.prefix}gcc")
+        require_program(EMULATORS[target.architecture])
+
+    return check
 
 
 @pytest.fixture(scope="session")

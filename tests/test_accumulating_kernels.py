@@ -127,7 +127,9 @@ def test_accumulating_kernel_is_offered_but_never_chosen_for_whole_maps(
     for case in accepted_cases(operator, kernel):
         (choice,) = choose(case.graph, load_target("cortex-m4")).values()
         assert not choice.kernel.accumulates
-        assert choice.accumulating == kernel
+        assert choice.accumulating is not None
+        call = only_call(case.graph)
+        assert choice.accumulating.instructions(call) <= kernel.instructions(call)
 
 
 @pytest.mark.parametrize("operator", ["mean", "sum"])
@@ -192,13 +194,16 @@ def test_flat_input_arrives_in_as_many_parts_as_the_binding_says(
 ) -> None:
     operator = operators()["fully_connected"]
     graph = next(c.graph for c in operator.cases() if c.name == "whole_map_as_one_row")
-    (kernel,) = serving(graph)
-    members = kernel.pack(only_call(graph), Binding((NHWC,), rows=rows)).members
-    assert int(members["input_channels"]) // int(members["rows"]) == part
+    for kernel in serving(graph):
+        members = kernel.pack(only_call(graph), Binding((NHWC,), rows=rows)).members
+        if "part_bytes" in members:
+            assert (members["part_bytes"], members["parts"]) == (part, 30 // part)
+        else:
+            assert (members["input_channels"], members["rows"]) == (30, 30 // part)
 
 
 def test_parts_must_be_equal() -> None:
     graph = next(c.graph for c in operators()["mean"].cases() if c.name == "rank_3")
-    (kernel,) = serving(graph)
-    with pytest.raises(AssertionError, match="9 elements are not 2 equal parts"):
-        kernel.pack(only_call(graph), Binding((NHWC,), rows=2))
+    for kernel in serving(graph):
+        with pytest.raises(AssertionError, match="9 elements are not 2 equal parts"):
+            kernel.pack(only_call(graph), Binding((NHWC,), rows=2))

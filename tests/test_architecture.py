@@ -92,8 +92,12 @@ SPDX = "SPDX-License-Identifier: Apache-2.0"
 FILES = source_files()
 MODULES = {name: path for path in FILES if (name := module_name(path)) is not None}
 KERNELS = tuple(
-    path for path in FILES if re.fullmatch(r"ek_\w+__(ref|c|dsp|mve|neon\w*)(_\w+)?\.c", path.name)
+    path
+    for path in FILES
+    if re.fullmatch(r"ek_\w+__(ref|c|dsp|mve|neon\w*)(_\w+)?\.c", path.name)
+    and path.with_name(f"{path.name.split('__')[0]}__portable.c") not in FILES
 )
+"""Inner routines, which have a portable form beside them, are no kernels."""
 
 
 def part_of(module: str) -> str:

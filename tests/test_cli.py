@@ -121,14 +121,17 @@ def test_damaged_manifest_is_exit_2(edgekit: Edgekit, converted: Converted, tmp_
     assert "convert the model again" in result.error
 
 
-def test_float_tflite_is_exit_3_with_the_remedy(
+def test_float_tflite_is_quantized_over_its_samples(
     edgekit: Edgekit, shared_model: SharedModel, tmp_path: Path
 ) -> None:
-    model = shared_model("kws_float")
-    result = edgekit("convert", model, "-t", "cortex-m4", "-o", tmp_path / "out")
-    assert result.code == 3
-    assert "int8" in result.err
-    assert not any(tmp_path.iterdir())
+    samples = tmp_path / "samples.npy"
+    np.save(samples, np.random.default_rng(1).standard_normal((3, 49, 10, 1), np.float32))
+    out = tmp_path / "out"
+    result = edgekit(
+        "convert", shared_model("kws_float"), "-t", "cortex-m4", "-o", out, "--calib", samples
+    )
+    assert result.code == 0, result.err
+    assert load_manifest(out).inputs[0].dtype == "int8"
 
 
 UNSUPPORTED = """

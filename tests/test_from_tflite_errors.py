@@ -56,8 +56,12 @@ def with_operator(case: str, **changes: Any) -> ModelSpec:
     return dataclasses.replace(model, operators=[dataclasses.replace(operator, **changes)])
 
 
-def _float_chain() -> ModelSpec:
-    tensors = [TensorSpec(name, (1, 4), type="FLOAT32") for name in "xyz"]
+def _half_float() -> ModelSpec:
+    tensors = [
+        TensorSpec("x", (1, 4), 0.1),
+        TensorSpec("y", (1, 4), type="FLOAT32"),
+        TensorSpec("z", (1, 4), 0.1),
+    ]
     operators = [OperatorSpec("RELU", ["x"], ["y"]), OperatorSpec("RELU6", ["y"], ["z"])]
     return ModelSpec(tensors, operators, ["x"], ["z"])
 
@@ -211,7 +215,7 @@ BAD: Mapping[str, tuple[Callable[[], ModelSpec], str]] = {
     ),
 }
 UNSUPPORTED: Mapping[str, tuple[Callable[[], ModelSpec], str]] = {
-    "float_model": (_float_chain, "model.tflite is a float model .*quantize it first with"),
+    "half_of_the_model_in_float": (_half_float, "tensor 'x' is INT8 but its output FLOAT32"),
     "uint8": (lambda: with_tensor("relu_tie", "x", type="UINT8"), "tensor 'x' is UINT8"),
     "int16_zero_point": (
         lambda: operator_model(

@@ -79,8 +79,8 @@ def write_model(image: Image, target: str, folder: Path) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(model=graph_specs(), schedule=plan_specs())
-@example(model=WINDOWS_ABOVE_THE_MAP, schedule=PlanSpec((), (("F", 1),), ()))
-@example(model=NO_INPUT_IS_NEEDED, schedule=PlanSpec((), (), ()))
+@example(model=WINDOWS_ABOVE_THE_MAP, schedule=PlanSpec((), (("F", 1),), (), ()))
+@example(model=NO_INPUT_IS_NEEDED, schedule=PlanSpec((), (), (), ()))
 def test_random_model_under_a_random_plan(
     mode: InputMode, target: str, tmp_path: Path, model: GraphSpec, schedule: PlanSpec
 ) -> None:

@@ -22,6 +22,7 @@ missing_packages() {
     have arm-none-eabi-gcc && newlib_is_there || echo libnewlib-arm-none-eabi
     have riscv64-unknown-elf-gcc || echo gcc-riscv64-unknown-elf
     have qemu-system-arm || echo qemu-system-arm
+    have qemu-system-riscv32 || echo qemu-system-misc
     have clang || echo clang
     have clang-format || echo clang-format
     [ -x .venv/bin/pip ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv

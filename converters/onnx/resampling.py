@@ -13,7 +13,7 @@ from edgekit.converters.nchw.maps import map_of, map_result
 from edgekit.converters.nchw.resampling import padded, resize_sizes
 from edgekit.converters.onnx.call import OnnxCall
 from edgekit.converters.onnx.mapper import Mapper
-from edgekit.ir import Array
+from edgekit.ir import Array, Shape
 from edgekit.ops.pad import PadMode
 from edgekit.ops.resize_bilinear import ResizeAxis, ResizeBilinear
 from edgekit.ops.resize_nearest import ResizeNearest
@@ -37,7 +37,7 @@ def _pad(call: OnnxCall) -> Activation:
     axes = call.axes(rank, "axes")
     axes = list(range(rank)) if axes is None else axes
     if len(amounts) != 2 * len(axes) or len(set(axes)) < len(axes):
-        raise RefusalError(f"its pads {amounts} do not belong to axes {axes}")
+        raise call.fail(f"its pads {amounts} do not belong to axes {axes}")
     before, after = [0] * rank, [0] * rank
     for position, axis in enumerate(axes):
         before[axis], after[axis] = amounts[position], amounts[position + len(axes)]
@@ -85,16 +85,30 @@ def _scales(call: OnnxCall, x: Activation) -> tuple[float, float]:
     axes = list(range(rank)) if axes is None else axes
     scales = [float(np.float32(o) / np.float32(i)) for o, i in zip(call.shape, source, strict=True)]
     given = call.floats("scales") or []
+    if given and call.arguments.get("coordinate_transformation_mode") == "align_corners":
+        _check_whole(call.shape, [scale * source[a] for a, scale in zip(axes, given, strict=False)])
     sizes = call.integers("sizes") or []
     policy = call.arguments.get("keep_aspect_ratio_policy") or "stretch"
     if sizes and policy != "stretch":
         ratios = [size / source[axis] for axis, size in zip(axes, sizes, strict=True)]
         given = [min(ratios) if policy == "not_larger" else max(ratios)] * len(axes)
     if given and len(given) != len(axes):
-        raise RefusalError(f"its scales {given} do not belong to axes {axes}")
+        raise call.fail(f"its scales {given} do not belong to axes {axes}")
     for axis, scale in zip(axes, given, strict=False):
         scales[axis] = scale
     return (1.0, scales[2]) if rank == 3 else (scales[2], scales[3])
+
+
+def _check_whole(shape: Shape, sizes: list[float]) -> None:
+    """Raise RefusalError where align_corners would lie between pixels.
+
+    The definition of ONNX keeps such a size fractional, and onnxruntime does not.
+    """
+    if any(abs(size - round(size)) > 1e-4 for size in sizes):
+        raise RefusalError(
+            f"align_corners to {shape} by scales that give no whole sizes has two definitions; "
+            "give sizes"
+        )
 
 
 def _places(call: OnnxCall, size: int, result: int, scale: np.floating[Any]) -> Array:

@@ -238,7 +238,8 @@ def _requantize(
         raise operation.fail(f"its input scale is {factor:.3g} times its output's; at most 2^30")
     multiplier, shift = operation.multiplier(factor)
     bounds = (attributes.minimum, attributes.maximum)
-    minimum, maximum = integer_range(*bounds, result, dtype=RESCALED_TYPES[operation.output.type])
+    dtype = RESCALED_TYPES.get(operation.output.type, "int8")
+    minimum, maximum = integer_range(*bounds, result, dtype=dtype)
     arithmetic = RequantizeArithmetic(
         input_zero_point=x.quantization.zero_point,
         output_zero_point=result.zero_point,

@@ -198,7 +198,7 @@ def _search(*, of_least: bool) -> Mapper:
             raise operation.fail(
                 f"its output is {operation.output.type}; it must be INT32 or INT64"
             )
-        if operation.input(0).type != "INT8":
+        if operation.input(0).type not in ("INT8", "FLOAT32"):
             raise operation.unsupported(f"its input is {operation.input(0).type}; use INT8")
         x = operation.activation(0)
         return Mapped("argmax", Argmax(axis, of_least), ArgmaxArithmetic(), (x,))

@@ -130,6 +130,8 @@ def _no_bias(operation: Operation, channels: int) -> TensorRecord:
 
 def _bias_types(operation: Operation) -> tuple[str, ...]:
     """What TFLite takes as a bias beside the output's type."""
+    if operation.output.type == "FLOAT32":
+        return ("FLOAT32",)
     if not operation.is_int16:
         return ("INT32",)
     return ("INT64",) if operation.record.name == "DEPTHWISE_CONV_2D" else ("INT32", "INT64")

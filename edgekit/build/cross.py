@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.build.elf import cross_compiler, section_bytes
 from edgekit.errors import BadInputError, DoesNotFitError
 from edgekit.process import run_program
-from edgekit.target import MemoryRegion, QemuMachine, Target
+from edgekit.target import Architecture, MemoryRegion, QemuMachine, Target
 
 OPTIMIZATION_FLAGS = ("-O2", "-std=c99", "-ffunction-sections", "-fdata-sections", "-fno-common")
 STACK_BYTES = 64 * 1024
 
 _WARNING_FLAGS = ("-Wall", "-Wextra")
+_START_FLAGS: Mapping[Architecture, tuple[str, ...]] = {
+    "arm": ("-nostartfiles",),
+    "riscv": ("-nostartfiles", "-nodefaultlibs"),
+}
+"""Without start-up files; where the compiler comes without a C library, without that, too."""
 _TIMEOUT_SECONDS = 300.0
 _LIBRARY_SLACK_BYTES = 16 * 1024
 _LINKER_SCRIPT_NAME = "firmware.ld"
@@ -110,9 +115,10 @@ def link_objects(
     """Link without start-up files, dropping what nothing refers to."""
     compiler = cross_compiler(target)
     run_program(
-        [f"{compiler.prefix}gcc", *compiler.flags, "-nostartfiles", "-Wl,--gc-sections"]
+        [f"{compiler.prefix}gcc", *compiler.flags, *_START_FLAGS[target.architecture]]
+        + ["-Wl,--gc-sections"]
         + ["-Wl,--no-warn-rwx-segments", *extra_flags, *(str(item.path) for item in objects)]
-        + ["-o", str(elf)],
+        + ["-lgcc", "-o", str(elf)],
         timeout_seconds=_TIMEOUT_SECONDS,
         cwd=elf.parent,
     )

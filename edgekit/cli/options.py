@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     typer.Argument(
-        help="An int8 .tflite, an .onnx, a .pt2 of torch.export.save, or file.py:function, where the "
+        help="A .tflite, an .onnx, a .pt2 of torch.export.save, or file.py:function, where the "
         "function returns (nn.Module, example_inputs).",
         metavar="MODEL",
     ),

@@ -27,7 +27,7 @@ LANES_BYTES = 2 * 4 * TILE_PIXELS
 """Scratch for a group of 4 taps of a tile."""
 GENERAL_SCRATCH_BYTES = 32
 _SPLIT_LIMIT = 2**23
-_GROUP_INSTRUCTIONS = {1: 8.4, 2: 14.8, 3: 20.8, 4: 24.4}
+GROUP_INSTRUCTIONS = {1: 8.4, 2: 14.8, 3: 20.8, 4: 24.4}
 """Of a pair and a group of 4 taps, by pixels of a tile; the loop's end included."""
 
 
@@ -207,5 +207,5 @@ def row_instructions(
         finish = 20.0 + 14.5 * size
         if layer.is_general:
             finish += 40.0 + 25.0 * size * layer.pair_channels
-        total += count * (tile + pairs * (finish + _GROUP_INSTRUCTIONS[size] * groups))
+        total += count * (tile + pairs * (finish + GROUP_INSTRUCTIONS[size] * groups))
     return total

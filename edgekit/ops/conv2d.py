@@ -10,7 +10,9 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue, Kernel
+from edgekit.ops._dot import patch_kernel, pointwise_kernel
 from edgekit.ops._dsp_convolution import DSP_PACKED
+from edgekit.ops._dsp_convolution_parts import DSP_PARTS
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._int16_cases import narrow_sum_cases
 from edgekit.ops._mve_convolution import CONV2D, POINTWISE
@@ -47,7 +49,7 @@ def _channel_blocks(call: Call) -> int:
 REF = convolution_kernel(
     "conv2d",
     channel_members,
-    instructions=lambda call: 6.0 * OPERATOR.macs(call),
+    instructions=lambda call: 6.2 * OPERATOR.macs(call) + 110.0 * call.output.elements,
     channel_blocks=_channel_blocks,
 )
 S16 = wide_kernel(REF, "ek_conv2d_s16__ref")
@@ -58,13 +60,9 @@ class Conv2dOperator(ConvolutionOperator):
     name = "conv2d"
     attributes: type = Conv2d
     kernels: tuple[Kernel, ...] = (
-        POINTWISE,
-        CONV2D,
-        DSP_4X2,
-        DSP_PACKED,
-        REF,
-        S16,
-        S16_NARROW,
+        *(POINTWISE, CONV2D, DSP_4X2, DSP_PACKED, DSP_PARTS),
+        *(pointwise_kernel(), patch_kernel(_channel_blocks)),
+        *(REF, S16, S16_NARROW),
     )
 
     def accumulate(self, x: Array, weights: Array, window: Window, output_shape: Shape) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue
+from edgekit.ops._dot import depthwise_kernel
 from edgekit.ops._dsp_depthwise import ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._mve_depthwise import MVE
@@ -44,7 +45,7 @@ def _channel_blocks(call: Call) -> int:
 REF = convolution_kernel(
     "depthwise_conv2d",
     _channel_members,
-    instructions=lambda call: 31.0 * OPERATOR.macs(call),
+    instructions=lambda call: 18.0 * OPERATOR.macs(call) + 120.0 * call.output.elements,
     channel_blocks=_channel_blocks,
 )
 S16 = wide_kernel(REF, "ek_depthwise_conv2d_s16__ref")
@@ -54,7 +55,7 @@ class DepthwiseConv2dOperator(ConvolutionOperator):
     name = "depthwise_conv2d"
     attributes = DepthwiseConv2d
     is_channelwise = True
-    kernels = (MVE, *ROW_PLANAR, DSP_NHWC, REF, S16)
+    kernels = (MVE, *ROW_PLANAR, DSP_NHWC, depthwise_kernel(_channel_blocks), REF, S16)
     float_sums = np.float32  # element-wise sums have the same order everywhere
 
     def accumulate(self, x: Array, weights: Array, window: Window, output_shape: Shape) -> Array:

@@ -13,6 +13,7 @@ from edgekit.ir import Array, Call, Shape, Tensor, constant
 from edgekit.kernel import Binding, CStruct, CValue, Kernel, input_rows
 from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._accumulators import weighted_bound
+from edgekit.ops._dot import fully_connected_kernels
 from edgekit.ops._dsp_fully_connected import DSP_ACCUMULATING, DSP_PARTS, DSP_ROWS
 from edgekit.ops._int16_cases import int16_cases, narrow_sum_cases, wide_sum_cases
 from edgekit.ops._mve_matrix import matrix_instructions, matrix_members, matrix_problem
@@ -121,6 +122,7 @@ def _parts(call: Call, binding: Binding) -> dict[str, CValue]:
     return {"rows": rows}
 
 
+DOT, DOT_ACCUMULATING = fully_connected_kernels(_refuse_rows, _parts)
 ACCUMULATING = tuple(
     accumulating_twin(kernel, state_bytes=state_bytes, accepts=_refuse_rows, members=_parts)
     for kernel, state_bytes in ((REF, 4), (S16, 8), (S16_NARROW, 4))
@@ -131,7 +133,10 @@ class FullyConnectedOperator(Operator):
     name = "fully_connected"
     attributes = FullyConnected
     arithmetic = WeightedArithmetic
-    kernels = (MVE, DSP_ROWS, DSP_PARTS, DSP_ACCUMULATING, REF, S16, S16_NARROW, *ACCUMULATING)
+    kernels = (
+        *(MVE, DSP_ROWS, DSP_PARTS, DSP_ACCUMULATING, DOT, DOT_ACCUMULATING),
+        *(REF, S16, S16_NARROW, *ACCUMULATING),
+    )
 
     def output_shape(self, attributes: FullyConnected, inputs: Sequence[Shape]) -> Shape:
         channels, row_elements = inputs[WEIGHTS]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.resources
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from edgekit.build.model import compile_model, model_include_directories
 from edgekit.errors import BadInputError, EdgekitError
 from edgekit.manifest import Manifest, TensorEntry
 from edgekit.runners.firmware_calls import entry_symbol, firmware_model_header
-from edgekit.target import Target
+from edgekit.target import Architecture, Target
 
 Array = npt.NDArray[np.generic]
 
@@ -26,14 +26,18 @@ INPUT_FILE = "input.bin"
 OUTPUT_FILE = "output.bin"
 PAINT_BYTES = (0xA5, 0x5A)
 
-_HARNESS_FILES = (
-    "cortex_m_startup.c",
-    "firmware_main.c",
-    "profile_hook.h",
-    "semihosting.h",
-    "timed_call.S",
-)
-_HARNESS_SOURCES = ("cortex_m_startup.c", "firmware_main.c", "timed_call.S")
+HARNESS_HEADERS: Mapping[Architecture, Mapping[str, str]] = {
+    "arm": {"profile_hook.h": "profile_hook.h", "semihosting.h": "semihosting.h"},
+    "riscv": {
+        "profile_hook.h": "profile_hook.h",
+        "semihosting.h": "semihosting.h",
+        "string.h": "riscv_string.h",
+    },
+}
+"""Headers beside an emulated program, and the files of this folder that they are."""
+STARTUP: Mapping[Architecture, str] = {"arm": "cortex_m_startup.c", "riscv": "riscv_startup.c"}
+_TIMED_CALLS: Mapping[Architecture, str] = {"arm": "timed_call.S", "riscv": "riscv_timed_call.S"}
+_MAIN = "firmware_main.c"
 _HARNESS_FLAGS = ("-Werror=incompatible-pointer-types",)
 _MODEL_HEADER = "firmware_model.h"
 _RECORD = struct.Struct("<iIII")
@@ -71,18 +75,18 @@ def build_firmware(
     ``model_flags`` are for the model's own sources only; the harness lies in ``harness/`` below the
     folder in which they are compiled.
     """
-    harness = write_harness(build_directory)
+    harness, sources = write_harness(build_directory, target)
     model_objects = compile_model(
         directory,
         manifest,
         target,
         build_directory=build_directory,
-        extra_flags=model_flags,
+        extra_flags=(*model_flags, *library_flags(harness, target)),
     )
     (harness / _MODEL_HEADER).write_text(firmware_model_header(manifest), "utf-8")
     harness_objects = compile_objects(
         target,
-        [harness / name for name in _HARNESS_SOURCES],
+        sources,
         include_directories=[harness, *model_include_directories(directory, manifest)],
         build_directory=harness,
         extra_flags=(f"-DEK_ENTRY={entry_symbol(manifest)}", *_HARNESS_FLAGS),
@@ -92,14 +96,23 @@ def build_firmware(
     )
 
 
-def write_harness(build_directory: Path) -> Path:
-    """Copy the harness out of the package into ``build_directory/harness``."""
+def write_harness(build_directory: Path, target: Target) -> tuple[Path, tuple[Path, ...]]:
+    """Copy the harness out of the package into ``build_directory/harness``; also its sources."""
     harness = build_directory / "harness"
     harness.mkdir(exist_ok=True)
     package = importlib.resources.files("edgekit.runners")
-    for name in _HARNESS_FILES:
-        (harness / name).write_text((package / name).read_text("utf-8"), "utf-8")
-    return harness
+    architecture = target.architecture
+    sources = (STARTUP[architecture], _MAIN, _TIMED_CALLS[architecture])
+    files = {**HARNESS_HEADERS[architecture], **{name: name for name in sources}}
+    for name, origin in files.items():
+        (harness / name).write_text((package / origin).read_text("utf-8"), "utf-8")
+    return harness, tuple(harness / name for name in sources)
+
+
+def library_flags(harness: Path, target: Target) -> tuple[str, ...]:
+    """Where the C library's headers are, if the compiler has none."""
+    has_library = "string.h" not in HARNESS_HEADERS[target.architecture]
+    return () if has_library else (f"-I{harness.resolve()}",)
 
 
 def write_samples(

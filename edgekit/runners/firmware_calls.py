@@ -35,6 +35,7 @@ def firmware_model_header(manifest: Manifest) -> str:
     }[manifest.input_mode]
     return f"""/* SPDX-License-Identifier: Apache-2.0 */
 #include "{name}.h"
+#include "semihosting.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -121,7 +122,7 @@ int32_t {_PUSH_ALL}(const {c_type} *rows, {output_type}output, void *arena);
 int32_t {_PUSH_ALL}(const {c_type} *rows, {output_type}output, void *arena) {{
   {name}_begin(arena);
   /* The stack of the model begins below this function's own. */
-  __asm__ volatile("mov %0, sp" : "=r"(ek_call_stack));
+  __asm__ volatile(EK_READ_STACK_POINTER : "=r"(ek_call_stack));
   for (uint32_t y = 0; y < {rows}; y += rows_at_once) {{
     const ek_status status = {name}_push_rows(arena, rows, rows_at_once{sink});
     if (status != EK_OK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,13 @@ from edgekit.runners.firmware import (
     read_records,
     write_samples,
 )
-from edgekit.target import Target
+from edgekit.target import Architecture, Target
 
 DEFAULT_TIMEOUT_SECONDS = 600.0
+EMULATORS: Mapping[Architecture, str] = {
+    "arm": "qemu-system-arm",
+    "riscv": "qemu-system-riscv32",
+}
 
 _FAULT_PC = re.compile(r"fault: exception 0x[0-9a-f]+ at pc 0x([0-9a-f]{8})")
 
@@ -102,7 +106,14 @@ def emulate(
     machine = emulated_machine(target)
     cpu_flags = ["-cpu", machine.cpu] if machine.cpu is not None else []
     command = [
-        *("qemu-system-arm", "-M", machine.machine, *cpu_flags, *machine.flags, "-nographic"),
+        *(
+            EMULATORS[target.architecture],
+            "-M",
+            machine.machine,
+            *cpu_flags,
+            *machine.flags,
+            "-nographic",
+        ),
         *("-monitor", "none", "-serial", "none"),
         *("-semihosting-config", "enable=on,target=native", *qemu_flags, "-kernel", elf.name),
     ]

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arm semihosting: files, console and exit of the machine that emulates the core.
+/* Arm semihosting, which RISC-V has taken over: files, console and exit of the machine that
+ * emulates the core.
  *
  * Calls as in "Semihosting for AArch32 and AArch64" (Arm, 2.0); only what the firmware needs. */
 #ifndef EK_SEMIHOSTING_H
@@ -20,12 +21,38 @@ enum {
 };
 #define EK_APPLICATION_EXIT 0x20026u
 
+/* Copies the stack pointer into operand 0. */
+#if defined(__riscv)
+#define EK_READ_STACK_POINTER "mv %0, sp"
+#else
+#define EK_READ_STACK_POINTER "mov %0, sp"
+#endif
+
+/* On RISC-V three instructions of 4 bytes each in one page are the call. */
+#if defined(__riscv)
+static inline uint32_t ek_semihosting_call(uint32_t operation, const void *block) {
+  register uint32_t a0 __asm__("a0") = operation;
+  register const void *a1 __asm__("a1") = block;
+  __asm__ volatile(".balign 16\n"
+                   ".option push\n"
+                   ".option norvc\n"
+                   "slli zero, zero, 0x1f\n"
+                   "ebreak\n"
+                   "srai zero, zero, 7\n"
+                   ".option pop\n"
+                   : "+r"(a0)
+                   : "r"(a1)
+                   : "memory");
+  return a0;
+}
+#else
 static inline uint32_t ek_semihosting_call(uint32_t operation, const void *block) {
   register uint32_t r0 __asm__("r0") = operation;
   register const void *r1 __asm__("r1") = block;
   __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
   return r0;
 }
+#endif
 
 /* Handle of the file, negative when it cannot be opened. name_bytes is without the closing 0. */
 static inline int32_t ek_semihosting_open(const char *name, size_t name_bytes, uint32_t mode) {

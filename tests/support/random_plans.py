@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -138,6 +139,6 @@ def _pairs(spec: PlanSpec, facts: Facts, choices: Mapping[str, Choice]) -> Itera
     for index, (primitive, blocks) in zip(sorted(facts.pairs), spec.pairs, strict=False):
         if primitive != "-":
             planned = facts.pairs[index][0].planned
-            producer = choices[planned.producer]
-            multiple = producer.kernel.channel_blocks(calls[planned.producer])
+            names = (planned.producer, planned.consumer)
+            multiple = math.lcm(*(choices[n].kernel.channel_blocks(calls[n]) for n in names))
             yield PlannedPair(primitive, planned.producer, planned.consumer, blocks * multiple)

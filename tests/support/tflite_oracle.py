@@ -25,14 +25,19 @@ def built(model: ModelSpec, folder: Path) -> tuple[bytes, QGraph]:
     return data, import_tflite(path)
 
 
+def require_runtime() -> Any:
+    """tflite-runtime's interpreter module, or a skip."""
+    return pytest.importorskip(
+        "tflite_runtime.interpreter",
+        reason="tflite-runtime is not installed; run: pip install 'edgekit[oracle]'",
+    )
+
+
 class Oracle:
     """BUILTIN_REF over the bytes of a file; a few operators exist in another resolver only."""
 
     def __init__(self, data: bytes, *, resolver: str = "BUILTIN_REF") -> None:
-        runtime = pytest.importorskip(
-            "tflite_runtime.interpreter",
-            reason="tflite-runtime is not installed; run: pip install 'edgekit[oracle]'",
-        )
+        runtime = require_runtime()
         self._interpreter: Any = runtime.Interpreter(
             model_content=data, experimental_op_resolver_type=runtime.OpResolverType[resolver]
         )

@@ -10,7 +10,8 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from support.dsp_cases import depthwise, pointwise
+from support.dsp_cases import pointwise
+from support.dsp_depthwise_cases import depthwise
 
 from edgekit.converters import choose as choice_of_kernels
 from edgekit.converters.choose import Choice, choose

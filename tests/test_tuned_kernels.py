@@ -26,6 +26,7 @@ from edgekit.ops._extremum import IDENTITY, ExtremumArithmetic
 from edgekit.ops._operator import Case
 from edgekit.ops.add import Add
 from edgekit.ops.average_pool2d import AveragePool2d
+from edgekit.ops.concat import Concat
 from edgekit.ops.lookup import Lookup
 from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.maximum import Maximum
@@ -98,6 +99,10 @@ LAYERS: dict[str, Layer] = {
     ),
     "average_12x12": Layer(
         lambda b, x, _: b.node("average_pool2d", AveragePool2d(WHOLE), x), (212, 465, 665, 425, 135)
+    ),
+    "concat_of_two_scales": Layer(
+        lambda b, x, _: b.node("concat", Concat(3), x, b.constant(MAP)),
+        (5.7, 5.8, 7.7, 6.3),
     ),
     "pad": Layer(
         lambda b, x, _: b.node("pad", Pad((0, 1, 1, 0), (0, 1, 1, 0)), x), (1.2, 1.2, 1.7, 2.3)

@@ -12,16 +12,16 @@ BIN = .venv/bin
 SETUP_DONE = .venv/edgekit-setup
 TYPED_TREE = .cache/typed
 
-.PHONY: help setup system check test demo figures fuzz clean
+.PHONY: help setup system check test demo figures figures-diff sizes fuzz clean
 
 help: ## list the targets and variables
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
 	@echo
 	@echo 'PYTHON=python3.11    the Python that makes .venv'
 	@echo 'TORCH_INDEX=URL      the index for torch, where pip would fetch a CUDA build:'
 	@echo '                     https://download.pytorch.org/whl/cpu'
 	@echo 'PYTEST_JOBS=2        test processes'
-	@echo 'FUZZ_COUNT=10000     mutated .tflite files (one .pt2 for every hundred)'
+	@echo 'FUZZ_COUNT=10000     mutated .tflite and .onnx files (one .pt2 for every hundred)'
 	@echo 'FUZZ_SEED=0          which ones'
 	@echo 'FUZZ_SECONDS=0       stop each kind after; 0: no limit'
 
@@ -50,8 +50,16 @@ demo: setup ## train, convert, validate on the host and on an emulated Cortex-M4
 figures: setup ## measure the key figures again and write benchmarks/key_figures.txt
 	@$(BIN)/python benchmarks/key_figures.py
 
+figures-diff: setup ## how the key figures differ from the committed ones; fails where one grew too much
+	@$(BIN)/python benchmarks/key_figures.py --diff
+
+sizes: setup ## code bytes of the kernels that the visual wake words network needs, by file
+	@$(BIN)/python benchmarks/sizes.py
+
 fuzz: setup ## convert mutated model files; what fails is kept in .cache/fuzz
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) \
+	    --count $(FUZZ_COUNT) --seconds $(FUZZ_SECONDS)
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind onnx \
 	    --count $(FUZZ_COUNT) --seconds $(FUZZ_SECONDS)
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind pt2 \
 	    --count $$(($(FUZZ_COUNT) / 100)) --seconds $(FUZZ_SECONDS)

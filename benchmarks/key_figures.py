@@ -2,11 +2,14 @@
 """The figures that must not get worse by accident: RAM, flash, code and instructions on a Cortex-M4.
 
 ``python benchmarks/key_figures.py`` measures them and writes ``benchmarks/key_figures.txt``;
-``make test`` compares. Commit a worse figure only on purpose, with the reason.
+``make test`` compares. Commit a worse figure only on purpose, with the reason. With ``--diff`` nothing
+is written: the change of every figure is printed, and the exit code is 1 where RAM grew, code by
+more than 2% or instructions by more than 1%.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,6 +29,8 @@ FIGURES = REPOSITORY / "benchmarks" / "key_figures.txt"
 MODELS = REPOSITORY.parent / "shared" / "models"
 TARGET = "cortex-m4"
 COLUMNS = ("network", "arena_bytes", "flash_bytes", "code_bytes", "instructions")
+MOST_GROWTH = {"arena_bytes": 0.0, "flash_bytes": 0.02, "code_bytes": 0.02, "instructions": 0.01}
+"""By how much a figure may grow before ``--diff`` fails."""
 HEADER = f"# {TARGET}, one inference; code_bytes: .text of the model's own files at -O2"
 
 
@@ -87,8 +92,33 @@ def compiler_line() -> str:
     return f"# {compiler_version(load_target(TARGET))}"
 
 
+def difference(recorded: str, measured: str) -> tuple[str, bool]:
+    """How the figures of two lines differ, and whether any of them grew more than it may."""
+    name, *before = recorded.split()
+    changes, is_worse = [], False
+    for column, old, new in zip(COLUMNS[1:], before, measured.split()[1:], strict=True):
+        ratio = int(new) / max(int(old), 1)
+        is_worse |= ratio > 1 + MOST_GROWTH[column]
+        changes.append(f"{column} {old} -> {new} ({ratio - 1:+.2%})")
+    return f"{name}: {', '.join(changes)}", is_worse
+
+
+def diff() -> int:
+    """Print the change of every figure; 1 where one grew more than it may."""
+    recorded = {line.split()[0]: line for line in FIGURES.read_text("utf-8").splitlines()[3:]}
+    code = 0
+    for network in NETWORKS:
+        text, is_worse = difference(recorded[network], measure(network))
+        print(f"{text}{' TOO MUCH' if is_worse else ''}", flush=True)
+        code |= is_worse
+    return code
+
+
 def main() -> None:
-    """Write the file anew."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--diff", action="store_true", help="compare with the file, write nothing")
+    if parser.parse_args().diff:
+        sys.exit(diff())
     lines = [HEADER, compiler_line(), " ".join(COLUMNS), *map(measure, NETWORKS)]
     FIGURES.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(FIGURES.read_text(encoding="utf-8"), end="")

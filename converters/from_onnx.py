@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgekit.converters.onnx.qoperators import without_qoperators
 from edgekit.converters.onnx.reader import read_model
 from edgekit.converters.onnx.walk import GraphWalk
@@ -47,11 +49,12 @@ def import_onnx(path: Path) -> OnnxImport:
         raise BadInputError(f"{path}: it cannot be read ({error.strerror})") from None
     model = read_model(onnx, data, name=path.stem)
     del data
-    graph, given = GraphWalk(onnx, without_qoperators(model)).run()
-    if not given:
-        return OnnxImport(graph, {}, model.warnings)
-    levels = judged_levels(graph, given)
-    return OnnxImport(quantize_as_given(graph, given), levels, model.warnings)
+    with np.errstate(all="ignore"):  # what overflows is Inf, and Inf is refused in the end
+        graph, given = GraphWalk(onnx, without_qoperators(model)).run()
+        if not given:
+            return OnnxImport(graph, {}, model.warnings)
+        levels = judged_levels(graph, given)
+        return OnnxImport(quantize_as_given(graph, given), levels, model.warnings)
 
 
 def _onnx() -> Any:

@@ -85,6 +85,11 @@ def _reads_nhwc(call: Call) -> tuple[Layout, ...]:
     return tuple(NHWC for _ in call.activations)
 
 
+def no_lanes(call: Call) -> int | None:
+    """For kernels whose sums have registers of their own."""
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """One C function of ``runtime_c`` and what Python must know to use it.
@@ -106,6 +111,8 @@ class Kernel:
         channels and writes only those of the block, side by side.
     accumulates: it is called once for every input row, top to bottom, with that row alone; scratch
         keeps its sums from the first call to the last one, which completes the output.
+    lane_bound: what the sums that share a register with others can reach at most (packed lanes), None
+        where none do.
     stack_bytes: upper bound of its stack frame and of what it calls, over all targets.
     """
 
@@ -123,6 +130,7 @@ class Kernel:
     flat: bool = False
     channel_blocks: Callable[[Call], int] = no_channel_blocks
     accumulates: bool = False
+    lane_bound: Callable[[Call], int | None] = no_lanes
     stack_bytes: int = 256
 
     @property

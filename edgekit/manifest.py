@@ -15,7 +15,7 @@ DType = Literal["int8", "int16", "int32"]
 Role = Literal["input", "output", "scratch"]
 Place = Literal["arena", "model_input", "model_output", "constant"]
 Completes = Literal["map", "row", "row_from_bottom", "map_at_end", "nothing"]
-PairPrimitive = Literal["F", "R", "E"]
+PairPrimitive = Literal["F", "R", "E", "D"]
 
 MANIFEST_NAME = "manifest.json"
 
@@ -89,6 +89,9 @@ class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     it, "row": row `row`, "row_from_bottom": row `row` counted from the last one, "map_at_end": all
     of it behind the last row, nothing before, "nothing": its rows pass to the next layer block by
     block and never lie in memory together. ``rows`` are those of the firings that compute it once.
+    ``accumulator_bound`` is the largest magnitude that its sums can reach, proven from its weights
+    for every input (below 2^31 behind int8); ``lane_bound`` the same for the sums that share a
+    register with others, where its kernel packs weights so (below 2^23).
     ``region``: the part of the output map that it computes; a layer that runs in strips or patches has
     an entry for each of them.
     """
@@ -102,6 +105,8 @@ class LayerEntry(msgspec.Struct, frozen=True, kw_only=True):
     buffers: tuple[BufferEntry, ...]
     completes: Completes = "map"
     rows: int = 1
+    accumulator_bound: int | None = None
+    lane_bound: int | None = None
     region: RegionEntry | None = None
 
 
@@ -109,13 +114,15 @@ class PairEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Two layers, by index, that share rows in blocks of ``block_channels`` channels.
 
     ``primitive``: "F" keeps the rows that the next window needs, "R" computes them again, "E" runs
-    over the whole map for one block before the next.
+    over the whole map for one block before the next; "D" keeps the rows that the next window needs
+    as well, but takes blocks of ``block_columns`` columns of the consumer's rows, all channels each.
     """
 
     primitive: PairPrimitive
     producer: int
     consumer: int
     block_channels: int
+    block_columns: int = 0
 
 
 class SegmentEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from edgekit.converters.quantize.real import quantized_sample
 from edgekit.converters.quantize.recipe import Quantized, quantize_model
 from edgekit.converters.samples import load_labels, load_samples, noise_samples
 from edgekit.converters.schedule.plan_file import plan_text
+from edgekit.converters.to_onnx import to_onnx
 from edgekit.converters.to_tflite import to_tflite
 from edgekit.emit.sources import EmitOptions, Sources, emit
 from edgekit.errors import BadInputError, DoesNotFitError
@@ -29,6 +30,7 @@ from edgekit.ir import INTEGER_RANGE, Array, Graph, QGraph
 from edgekit.limits import check_float_work, check_graph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
+from edgekit.ops._accumulators import check_accumulators
 from edgekit.reference import PLAN_FILE, SAMPLE_COUNT, reference_files
 from edgekit.target import Target
 from edgekit.version import VERSION
@@ -174,7 +176,9 @@ def model_bytes(graph: QGraph, path: Path) -> bytes:
     """
     if path.suffix == ".tflite":
         return to_tflite(graph)
-    raise BadInputError(f"{path}: it must end in .tflite")
+    if path.suffix == ".onnx":
+        return to_onnx(graph)
+    raise BadInputError(f"{path}: it must end in .tflite or .onnx")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -240,14 +244,23 @@ def convert_model(
         DoesNotFitError: it needs more RAM or flash than the budget or the board has.
         UnsupportedError: a layer has no kernel.
     """
+    check_accumulators(model.graph)
     progress("schedule")
     planned = plan(model, options, progress=progress)
     progress("emit")
-    reference = reference_files(model.graph, model.samples, model.float_outputs, model.sources)
+    graph = planned.image.program.graph
+    reference = reference_files(graph, model.samples, model.float_outputs, model.sources)
     reference[PLAN_FILE] = plan_text(planned.plan)
     sources = emit(
         planned.image,
-        EmitOptions(options.name, options.target, VERSION, model.macs_network, model.dead_channels),
+        EmitOptions(
+            options.name,
+            options.target,
+            VERSION,
+            model.macs_network,
+            model.dead_channels,
+            sum(operator_of(call.node).macs(call) for call in model.graph.calls()),
+        ),
         reference,
     )
     _check_fit(model, sources, options)
@@ -276,7 +289,7 @@ def _too_much_ram(
         f"{options.name}: it needs {manifest.ram_bytes} bytes of RAM (arena "
         f"{manifest.arena_bytes}, --input {manifest.input_mode}) but {limit} are allowed"
     )
-    if budget.schedule == "layerwise":
+    if budget.schedule != "auto":
         return f"{text}; use --schedule auto"
     ways = []
     for mode in dict.fromkeys((budget.input_mode, "stream")):

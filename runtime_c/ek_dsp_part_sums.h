@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums of a fully connected layer, part after part of its input. */
+/* Sums of up to 4 pixels, part after part of their taps. */
 #ifndef EK_DSP_PART_SUMS_H
 #define EK_DSP_PART_SUMS_H
 
-#include "ek_fully_connected_s8_parts.h"
+#include "ek_dsp_parts.h"
+#include "ek_dsp_tiles.h"
 
-/* Adds a part to the sums in scratch, which part 0 begins. x: [part_bytes]. */
-void ek_dsp_add_part(const ek_fully_connected_s8_parts *layer, const int8_t *x, int32_t part,
-                     void *scratch);
+/* Which pairs of channels, of how many pixels; sums are int32_t [pairs][pixels][2]. */
+typedef struct {
+  int32_t first_pair;
+  int32_t pairs;
+  int32_t pixels;
+} ek_dsp_part_block;
 
-/* The outputs, when all parts are in. */
-void ek_dsp_finish_parts(const ek_fully_connected_s8_parts *layer, const void *scratch,
-                         int8_t *output);
+/* Adds part number part, whose lanes are there, to the sums, which part 0 begins. */
+void ek_dsp_add_part(const ek_dsp_parts *parts, int32_t part, ek_dsp_part_block block,
+                     const int16_t *lanes, int32_t *sums);
+
+/* The outputs of channels of the block, when all parts are in: NHWC pixels of pixel_bytes. */
+void ek_dsp_finish_parts(const ek_dsp_parts *parts, ek_dsp_part_block block, const int32_t *sums,
+                         int32_t channels, int8_t *output, int32_t pixel_bytes);
 
 #endif

@@ -125,44 +125,60 @@ __asm__(".pushsection .text.ek_dsp_expand_4, \"ax\", %progbits\n"
 #define SLOT_SAVED "[sp, #40]"
 
 /* Every instruction of a group is 4 bytes long: the loop is entered in its middle, so that its
- * unrolled groups need no remainder. */
-#define MAC_PAIR(low, high, x)                                                                     \
-  "smlad " low ", " x ", lr, " low "\n"                                                            \
-  "smlad " high ", " x ", r12, " high "\n"
+ * unrolled groups need no remainder. The order serves the M7: the sums of channel 1 need no SXTB16
+ * and go first, and a load stands beside the last use of what it replaces. */
+#define LOW(sum, x) "smlad " sum ", " x ", lr, " sum "\n"
+#define HIGH(sum, x) "smlad " sum ", " x ", r12, " sum "\n"
 #define GROUP_1                                                                                    \
   "ldrd r12, r7, [r1], #8\n"                                                                       \
   "ldrd r2, r3, [r0], #8\n"                                                                        \
   "sxtb16 lr, r12\n"                                                                               \
   "sxtb16 r6, r7\n"                                                                                \
-  MAC_PAIR("r4", "r5", "r2")                                                                       \
-  "smlad r4, r3, r6, r4\n"                                                                         \
-  "smlad r5, r3, r7, r5\n"
+  HIGH("r5", "r2")                                                                                 \
+  LOW("r4", "r2")                                                                                  \
+  "smlad r5, r3, r7, r5\n"                                                                         \
+  "smlad r4, r3, r6, r4\n"
 #define WORD_2                                                                                     \
   "ldr r12, [r1], #4\n"                                                                            \
   "ldrd r2, r3, [r0], #16\n"                                                                       \
   "sxtb16 lr, r12\n"                                                                               \
-  MAC_PAIR("r4", "r5", "r2")                                                                       \
-  MAC_PAIR("r6", "r7", "r3")
+  HIGH("r5", "r2")                                                                                 \
+  HIGH("r7", "r3")                                                                                 \
+  LOW("r4", "r2")                                                                                  \
+  LOW("r6", "r3")
 #define WORD_3                                                                                     \
   "ldr r12, [r1], #4\n"                                                                            \
   "ldrd r2, r3, [r0], #8\n"                                                                        \
   "sxtb16 lr, r12\n"                                                                               \
-  MAC_PAIR("r4", "r5", "r2")                                                                       \
-  MAC_PAIR("r6", "r7", "r3")                                                                       \
+  HIGH("r5", "r2")                                                                                 \
+  HIGH("r7", "r3")                                                                                 \
+  LOW("r4", "r2")                                                                                  \
   "ldr r2, [r0], #8\n"                                                                             \
-  MAC_PAIR("r8", "r9", "r2")
-#define WORD_4                                                                                     \
+  LOW("r6", "r3")                                                                                  \
+  HIGH("r9", "r2")                                                                                 \
+  LOW("r8", "r2")
+#define WORD_4_BEFORE_LOW(load)                                                                    \
   "ldr r12, [r1], #4\n"                                                                            \
   "ldrd r2, r3, [r0], #8\n"                                                                        \
   "sxtb16 lr, r12\n"                                                                               \
-  MAC_PAIR("r4", "r5", "r2")                                                                       \
-  MAC_PAIR("r6", "r7", "r3")                                                                       \
+  HIGH("r5", "r2")                                                                                 \
+  HIGH("r7", "r3")                                                                                 \
+  LOW("r4", "r2")                                                                                  \
+  LOW("r6", "r3")                                                                                  \
   "ldrd r2, r3, [r0], #8\n"                                                                        \
-  MAC_PAIR("r8", "r9", "r2")                                                                       \
-  MAC_PAIR("r10", "r11", "r3")
+  HIGH("r9", "r2")                                                                                 \
+  HIGH("r11", "r3")                                                                                \
+  load LOW("r8", "r2")                                                                             \
+  LOW("r10", "r3")
+#define WORD_4 WORD_4_BEFORE_LOW("")
 #define GROUP_2 WORD_2 WORD_2
 #define GROUP_3 WORD_3 WORD_3
 #define GROUP_4 WORD_4 WORD_4
+#define LOAD_LANES_END "ldr r12, " SLOT_LANES_END "\n"
+#define LAST_GROUP_1 GROUP_1 LOAD_LANES_END
+#define LAST_GROUP_2 GROUP_2 LOAD_LANES_END
+#define LAST_GROUP_3 GROUP_3 LOAD_LANES_END
+#define LAST_GROUP_4 WORD_4 WORD_4_BEFORE_LOW(LOAD_LANES_END)
 
 /* One step for the sums of every pixel of a tile. */
 #define LOWS_1(step) step("r4")
@@ -194,51 +210,54 @@ __asm__(".pushsection .text.ek_dsp_expand_4, \"ax\", %progbits\n"
 #define SATURATE(sum) "ssat " sum ", #8, " sum "\n"
 #define CLAMP(sum) "qadd8 " sum ", " sum ", r0\nsub " sum ", " sum ", r2\n"
 
-#define REQUANTIZE_LOW(P, scale)                                                                   \
-  "ldm r1!, {r0, r2, r3}\n" LOWS_##P(DOUBLE) LOWS_##P(scale) LOWS_##P(SHIFT) LOWS_##P(SATURATE)
-#define REQUANTIZE_HIGH(P, scale)                                                                  \
-  "ldm r1!, {r0, r2, r3, lr}\n" HIGHS_##P(DOUBLE_HIGH) HIGHS_##P(scale) HIGHS_##P(SHIFT)           \
-      HIGHS_##P(SATURATE)
+/* Loads stand where the registers get free, ahead of what needs no load. */
+#define LOAD_LOW "ldm r1!, {r0, r2, r3}\n"
+#define LOAD_HIGH "ldm r1!, {r0, r2, r3, lr}\n"
+#define LOAD_CLAMP "ldrd r0, r2, [r1], #8\n"
+#define SCALE_LOW(P, scale) LOWS_##P(DOUBLE) LOWS_##P(scale) LOWS_##P(SHIFT)
+#define SCALE_HIGH(P, scale) HIGHS_##P(DOUBLE_HIGH) HIGHS_##P(scale) HIGHS_##P(SHIFT)
 
 #define LOAD_OUTPUT "ldm sp, {r0, r2, r3, r12, lr}\n" /* output, channel_step, pixel_offsets */
 #define STORE_1(a) "strb " a ", [r0]\nadd r0, r0, r2\n"
 #define STORE_2(a, b) "strb " b ", [r0, r3]\n" STORE_1(a)
 #define STORE_3(a, b, c) "strb " c ", [r0, r12]\n" STORE_2(a, b)
 #define STORE_4(a, b, c, d) "strb " d ", [r0, lr]\n" STORE_3(a, b, c)
-#define STORE_PAIR_1 STORE_1("r4") STORE_1("r5")
-#define STORE_PAIR_2 STORE_2("r4", "r6") STORE_2("r5", "r7")
-#define STORE_PAIR_3 STORE_3("r4", "r6", "r8") STORE_3("r5", "r7", "r9")
-#define STORE_PAIR_4 STORE_4("r4", "r6", "r8", "r10") STORE_4("r5", "r7", "r9", "r11")
+#define LOAD_END "ldr r4, " SLOT_PACKED_END "\n"
+#define STORE_PAIR_1 STORE_1("r4") LOAD_END STORE_1("r5")
+#define STORE_PAIR_2 STORE_2("r4", "r6") LOAD_END STORE_2("r5", "r7")
+#define STORE_PAIR_3 STORE_3("r4", "r6", "r8") LOAD_END STORE_3("r5", "r7", "r9")
+#define STORE_PAIR_4 STORE_4("r4", "r6", "r8", "r10") LOAD_END STORE_4("r5", "r7", "r9", "r11")
 #define STORE_SUMS_1 "stm r0!, {r4-r5}\n"
 #define STORE_SUMS_2 "stm r0!, {r4-r7}\n"
 #define STORE_SUMS_3 "stm r0!, {r4-r9}\n"
 #define STORE_SUMS_4 "stm r0!, {r4-r11}\n"
 
 #define NEXT_PAIR                                                                                  \
-  "ldr r2, " SLOT_PACKED_END "\n"                                                                  \
   "str r0, " SLOT_OUTPUT "\n"                                                                      \
-  "cmp r1, r2\n"                                                                                   \
+  "cmp r1, r4\n"                                                                                   \
   "bne.w 2b\n"                                                                                     \
   "ldr r12, " SLOT_SAVED "\n"                                                                      \
   "ldm r12, {r4-r11, pc}\n"
 
 #define FINISH_FAST(P, scale)                                                                      \
-  PAIRS_##P(SPLIT)                                                                                 \
-  REQUANTIZE_LOW(P, scale)                                                                         \
-  REQUANTIZE_HIGH(P, scale)                                                                        \
-  LOAD_OUTPUT STORE_PAIR_##P NEXT_PAIR
+  LOAD_LOW PAIRS_##P(SPLIT)                                                                        \
+  SCALE_LOW(P, scale)                                                                              \
+  LOAD_HIGH LOWS_##P(SATURATE)                                                                     \
+  SCALE_HIGH(P, scale)                                                                             \
+  LOAD_OUTPUT HIGHS_##P(SATURATE)                                                                  \
+  STORE_PAIR_##P NEXT_PAIR
 #define FINISH_CLAMPED(P)                                                                          \
-  PAIRS_##P(SPLIT)                                                                                 \
-  REQUANTIZE_LOW(P, SCALE_NUDGED)                                                                  \
-  "ldrd r0, r2, [r1], #8\n" LOWS_##P(CLAMP)                                                        \
-  REQUANTIZE_HIGH(P, SCALE_NUDGED)                                                                 \
-  "ldrd r0, r2, [r1], #8\n" HIGHS_##P(CLAMP)                                                       \
+  LOAD_LOW PAIRS_##P(SPLIT)                                                                        \
+  SCALE_LOW(P, SCALE_NUDGED)                                                                       \
+  LOAD_CLAMP LOWS_##P(SATURATE) LOWS_##P(CLAMP)                                                    \
+  LOAD_HIGH SCALE_HIGH(P, SCALE_NUDGED)                                                            \
+  LOAD_CLAMP HIGHS_##P(SATURATE) HIGHS_##P(CLAMP)                                                  \
   LOAD_OUTPUT STORE_PAIR_##P NEXT_PAIR
 #define FINISH_GENERAL(P)                                                                          \
   PAIRS_##P(SPLIT)                                                                                 \
   "ldr lr, [r1], #4\n" HIGHS_##P(ADD_BIAS)                                                         \
   "ldr r0, " SLOT_OUTPUT "\n"                                                                      \
-  STORE_SUMS_##P NEXT_PAIR
+  STORE_SUMS_##P LOAD_END NEXT_PAIR
 
 #define SECTION(P) ".pushsection .text.ek_dsp_pointwise_tile_" #P ", \"ax\", %progbits\n"
 
@@ -265,9 +284,7 @@ __asm__(".pushsection .text.ek_dsp_expand_4, \"ax\", %progbits\n"
   "ldr r4, [r1], #4\n"                                                                             \
   "ldr r0, " SLOT_LANES "\n" SPREAD_BIAS_##P "ldr pc, " SLOT_LOOP_ENTRY "\n"                       \
                                              "1:\n"                                                \
-                                             ".rept " #unrolled "\n" GROUP_##P                  \
-      ".endr\n"                                                                                    \
-      "ldr r12, " SLOT_LANES_END "\n"                                                              \
+                                             ".rept " #unrolled " - 1\n" GROUP_##P ".endr\n" LAST_GROUP_##P \
       "cmp r0, r12\n"                                                                              \
       "bne.w 1b\n"                                                                                 \
       "ldr pc, " SLOT_FINISH "\n"                                                                  \

@@ -34,7 +34,7 @@ void ek_dsp_tiles_begin(ek_dsp_tiles *tiles, const ek_dsp_pairs *pairs,
   }
 }
 
-static void run_pairs(int32_t pixels, const int32_t *packed, int32_t groups, int32_t finish,
+void ek_dsp_run_pairs(int32_t pixels, const int32_t *packed, int32_t groups, int32_t finish,
                       const ek_dsp_pointwise_tile *tile) {
   ek_dsp_registers saved;
   if (pixels == 4) {
@@ -55,13 +55,13 @@ static void run_fast(ek_dsp_tiles *tiles, int32_t pixels) {
   tile->output = tiles->output;
   if (tiles->single != tiles->packed) {
     tile->packed_end = tiles->single;
-    run_pairs(pixels, tiles->packed, pairs->groups, pairs->finish, tile);
+    ek_dsp_run_pairs(pixels, tiles->packed, pairs->groups, pairs->finish, tile);
   }
   if (tiles->packed_end != tiles->single) {
     tile->output = tiles->output + (tiles->channels - 1) * pairs->channel_step;
     tile->channel_step = 0;
     tile->packed_end = tiles->packed_end;
-    run_pairs(pixels, tiles->single, pairs->groups, pairs->finish, tile);
+    ek_dsp_run_pairs(pixels, tiles->single, pairs->groups, pairs->finish, tile);
     tile->channel_step = pairs->channel_step;
   }
 }
@@ -88,7 +88,7 @@ static void run_general(ek_dsp_tiles *tiles, int32_t pixels) {
     const int32_t *next = packed + pairs->pair_words;
     tiles->tile.output = tiles->sums;
     tiles->tile.packed_end = next - 4;
-    run_pairs(pixels, packed, pairs->groups, EK_DSP_GENERAL, &tiles->tile);
+    ek_dsp_run_pairs(pixels, packed, pairs->groups, EK_DSP_GENERAL, &tiles->tile);
     store_general(tiles, tiles->sums, pixels, next - 4, channel);
     if (pairs->pair_channels == 2) {
       const int32_t second = channel + 1 < tiles->channels ? channel + 1 : channel;

@@ -35,14 +35,19 @@ void ek_dsp_tiles_begin(ek_dsp_tiles *tiles, const ek_dsp_pairs *pairs,
                         ek_dsp_tiles_place place, void *output, int16_t *lanes);
 
 /* Expands segments of the windows of 1 to 4 pixels. Returns the place behind the lanes. */
-static inline int16_t *ek_dsp_expand(const ek_dsp_tiles *tiles, const int8_t *const *segments,
-                                     int32_t count, int32_t pixels, int16_t *lanes) {
+static inline int16_t *ek_dsp_expand(const ek_dsp_expansion *expansion,
+                                     const int8_t *const *segments, int32_t count, int32_t pixels,
+                                     int16_t *lanes) {
   ek_dsp_registers saved;
   if (pixels == EK_DSP_TILE_PIXELS) {
-    return ek_dsp_expand_4(&saved, segments, segments + count, lanes, tiles->expansion);
+    return ek_dsp_expand_4(&saved, segments, segments + count, lanes, *expansion);
   }
-  return ek_dsp_expand_few(segments, segments + count, lanes, &tiles->expansion.windows, pixels);
+  return ek_dsp_expand_few(segments, segments + count, lanes, &expansion->windows, pixels);
 }
+
+/* ek_dsp_pointwise_tile_1 to _4. */
+void ek_dsp_run_pairs(int32_t pixels, const int32_t *packed, int32_t groups, int32_t finish,
+                      const ek_dsp_pointwise_tile *tile);
 
 /* The next tile of 1 to 4 pixels from its lanes; only the last one has fewer than 4. */
 void ek_dsp_tiles_next(ek_dsp_tiles *tiles, int32_t pixels);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The larger or the smaller ones of consecutive elements of two operands: __arm where there are
- * DSP instructions, __portable elsewhere; both compute the same. */
+/* The larger or the smaller ones of consecutive elements of two operands: __mve where there are
+ * Helium instructions, __arm where there are DSP ones, __portable elsewhere; all compute the same.
+ */
 #ifndef EK_EXTREMUM_ROW_H
 #define EK_EXTREMUM_ROW_H
 

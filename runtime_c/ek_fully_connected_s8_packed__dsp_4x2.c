@@ -17,7 +17,7 @@ void ek_fully_connected_s8_packed__dsp_4x2(const void *layer_, const void *const
   tiles.tile.lanes = lanes;
   for (int32_t left = layer->rows; left > 0; left -= EK_DSP_TILE_PIXELS) {
     const int32_t count = left < EK_DSP_TILE_PIXELS ? left : (int32_t)EK_DSP_TILE_PIXELS;
-    ek_dsp_expand(&tiles, &row, 1, count, lanes);
+    ek_dsp_expand(&tiles.expansion, &row, 1, count, lanes);
     ek_dsp_tiles_next(&tiles, count);
     row += EK_DSP_TILE_PIXELS * layer->windows.pixel_step;
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inner loop of ek_linear_sum_s8__c: __arm where there are DSP instructions, __portable
- * elsewhere; both compute the same. */
+/* The inner loop of ek_linear_sum_s8__c: __mve where there are Helium instructions, __arm where
+ * there are DSP ones, __portable elsewhere; all compute the same. */
 #ifndef EK_LINEAR_ROW_H
 #define EK_LINEAR_ROW_H
 

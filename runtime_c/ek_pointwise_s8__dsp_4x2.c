@@ -18,7 +18,7 @@ void ek_pointwise_s8__dsp_4x2(const void *layer_, const void *const *rows, void 
   for (int32_t left = region->column_end - region->column_begin; left > 0;
        left -= EK_DSP_TILE_PIXELS) {
     const int32_t count = left < EK_DSP_TILE_PIXELS ? left : (int32_t)EK_DSP_TILE_PIXELS;
-    ek_dsp_expand(&tiles, &pixels, 1, count, lanes);
+    ek_dsp_expand(&tiles.expansion, &pixels, 1, count, lanes);
     ek_dsp_tiles_next(&tiles, count);
     pixels += EK_DSP_TILE_PIXELS * step;
   }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The taps of one output pixel of a pooling of int8 NHWC rows, and what is taken of them: __arm
- * where there are DSP instructions, __portable elsewhere; both compute the same. */
+/* The taps of one output pixel of a pooling of int8 NHWC rows, and what is taken of them: __mve
+ * where there are Helium instructions, __arm where there are DSP ones, __portable elsewhere; all
+ * compute the same. */
 #ifndef EK_POOL_WINDOW_H
 #define EK_POOL_WINDOW_H
 

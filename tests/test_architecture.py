@@ -15,6 +15,7 @@ from source_tree import REPOSITORY, module_name, source_files
 DATA = ("runtime_c", "targets")
 CORE = (
     "arith",
+    "column_blocks",
     "errors",
     "interpret",
     "input_modes",
@@ -92,8 +93,12 @@ SPDX = "SPDX-License-Identifier: Apache-2.0"
 FILES = source_files()
 MODULES = {name: path for path in FILES if (name := module_name(path)) is not None}
 KERNELS = tuple(
-    path for path in FILES if re.fullmatch(r"ek_\w+__(ref|c|dsp|mve|neon\w*)(_\w+)?\.c", path.name)
+    path
+    for path in FILES
+    if re.fullmatch(r"ek_\w+__(ref|c|dsp|mve|neon\w*)(_\w+)?\.c", path.name)
+    and path.with_name(f"{path.name.split('__')[0]}__portable.c") not in FILES
 )
+"""Inner routines, which have a portable form beside them, are no kernels."""
 
 
 def part_of(module: str) -> str:

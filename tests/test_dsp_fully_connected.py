@@ -17,7 +17,7 @@ from edgekit.converters.choose import choose
 from edgekit.converters.plan_model import Budget
 from edgekit.interpret import interpret
 from edgekit.ir import Array, Port, QGraph, constant
-from edgekit.kernel import Binding
+from edgekit.kernel import Binding, CStruct, CValue
 from edgekit.ops._dsp_fully_connected import DSP_ACCUMULATING, DSP_PARTS, DSP_ROWS
 from edgekit.ops._weighted_cases import weighted_case
 from edgekit.ops.fully_connected import OPERATOR, FullyConnected
@@ -82,13 +82,17 @@ def test_kernels_equal_reference(name: str) -> None:
         check_kernel(host_library("dsp"), OPERATOR, kernel, call, inputs)
 
 
-def _members(inputs: int, weights: tuple[int, ...], *, rows: int | None = None) -> dict[str, int]:
-    """What a layer of weights of one value per output is packed to."""
+def _parts_and_pair_channels(
+    inputs: int, weights: tuple[int, ...], *, rows: int | None = None
+) -> tuple[CValue, CValue]:
+    """How a layer of weights of one value per output is packed."""
     array = np.repeat(np.array(weights)[:, None], inputs, axis=1)
     call = only_call(_with_weights(_graph("layer", 1, inputs, len(weights), shift=-17), array))
     kernel = DSP_PARTS if rows is None else DSP_ACCUMULATING
     members = kernel.pack(call, Binding((), rows=rows)).members
-    return {name: value for name, value in members.items() if isinstance(value, int)}
+    sums = members["sums"]
+    assert isinstance(sums, CStruct)
+    return members["parts"], sums.members["pair_channels"]
 
 
 @pytest.mark.parametrize(
@@ -104,13 +108,12 @@ def _members(inputs: int, weights: tuple[int, ...], *, rows: int | None = None) 
 def test_a_row_is_computed_in_the_fewest_parts_that_fit(
     inputs: int, weights: tuple[int, ...], parts: int, pair_channels: int
 ) -> None:
-    members = _members(inputs, weights)
-    assert (members["parts"], members["pair_channels"]) == (parts, pair_channels)
+    assert _parts_and_pair_channels(inputs, weights) == (parts, pair_channels)
 
 
 def test_parts_that_a_schedule_asks_for_fit_lanes_of_their_own() -> None:
-    assert _members(1032, (127, 127), rows=1)["pair_channels"] == 1
-    assert _members(1032, (127, 127), rows=2)["pair_channels"] == 2
+    assert _parts_and_pair_channels(1032, (127, 127), rows=1) == (1, 1)
+    assert _parts_and_pair_channels(1032, (127, 127), rows=2) == (2, 2)
 
 
 def _side_by_side(graphs: dict[str, QGraph]) -> QGraph:

@@ -9,21 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.dsp_cases import (
-    any_depthwise,
-    crafted_depthwise,
-    crafted_nhwc,
     crafted_pointwise,
-    depthwise,
     noise,
-    planar_kernel,
     pointwise,
-    random_trials,
+    random_pointwise,
     weighted_call,
 )
 from support.dsp_convolution_cases import (
     convolution,
     crafted_convolutions,
     random_convolutions,
+)
+from support.dsp_depthwise_cases import (
+    any_depthwise,
+    crafted_depthwise,
+    crafted_nhwc,
+    depthwise,
+    planar_kernel,
+    random_depthwise,
 )
 from support.kernel_trials import (
     HOST_COMPILERS,
@@ -44,6 +47,7 @@ from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
 from edgekit.ops._dsp_convolution import DSP_PACKED
+from edgekit.ops._dsp_convolution_parts import DSP_PARTS
 from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2, ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pairs import paired_layer
@@ -52,19 +56,19 @@ from edgekit.target import load_target
 from edgekit.window import Axis, Window
 
 OTHER_CORES = ("cortex-m7", "cortex-m33", "cortex-m55")
-KERNELS = (DSP_4X2, DSP_PACKED, *ROW_PLANAR, DSP_NHWC)
+KERNELS = (DSP_4X2, DSP_PACKED, DSP_PARTS, *ROW_PLANAR, DSP_NHWC)
 SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "pointwise": lambda: tuple(crafted_pointwise()),
     "depthwise": lambda: tuple(crafted_depthwise()),
     "depthwise_nhwc": lambda: tuple(crafted_nhwc()),
     "convolutions": lambda: tuple(crafted_convolutions()),
-    "random": lambda: (*random_trials(60), *random_convolutions(60)),
+    "random": lambda: (*random_pointwise(60), *random_depthwise(60), *random_convolutions(60)),
 }
 RequireProgram = Callable[[str], str]
 
 
 def _few_trials() -> tuple[Trial, ...]:
-    return (*random_trials(8), *random_convolutions(12))
+    return (*random_pointwise(8), *random_depthwise(8), *random_convolutions(12))
 
 
 def _write(folder: Path, trials: Sequence[Trial], platform: str) -> list[Path]:
@@ -188,6 +192,11 @@ REFUSALS: dict[str, tuple[Kernel, Callable[[], Call], str]] = {
         DSP_4X2,
         lambda: _constant_call("conv2d", (4, 4, 4), [127], (1, 1, 4), POINT, bias=2**31 - 1),
         "32 bits",
+    ),
+    "convolution_taps": (
+        DSP_PACKED,
+        lambda: _constant_call("conv2d", (4, 4, 57), [1], (3, 3, 57), SAME),
+        "more than 512 taps",
     ),
     "convolution_sums": (
         DSP_PACKED,

@@ -22,8 +22,11 @@ from fuzz.tflite_mutants import TfliteMutants
 
 SEED = 20
 TFLITE_COUNT = 1500
+ONNX_COUNT = 300
 PT2_COUNT = 30
 WITHOUT_TORCH = importlib.util.find_spec("torch") is None
+WITHOUT_ONNX = importlib.util.find_spec("onnx") is None
+needs_onnx = pytest.mark.skipif(WITHOUT_ONNX, reason="onnx is missing: install edgekit[onnx]")
 needs_torch = pytest.mark.skipif(WITHOUT_TORCH, reason="torch is missing: install edgekit[torch]")
 
 
@@ -38,6 +41,17 @@ def test_mutants_of_tflite_files() -> None:
     assert report.outcomes["converted"] > TFLITE_COUNT // 20
     assert report.outcomes["exit 2"] > TFLITE_COUNT // 4
     assert report.outcomes["exit 3"] > TFLITE_COUNT // 40
+
+
+@needs_onnx
+def test_mutants_of_onnx_files() -> None:
+    make = functools.partial(mutants_of, "onnx")
+    report = run(Plan(make=make, seed=SEED, count=ONNX_COUNT, workers=1))
+    assert not report.findings, findings(report)
+    assert report.total == ONNX_COUNT
+    assert report.outcomes["converted"] > ONNX_COUNT // 20
+    assert report.outcomes["exit 2"] > ONNX_COUNT // 4
+    assert report.outcomes["exit 3"] > ONNX_COUNT // 40
 
 
 @needs_torch
@@ -57,6 +71,21 @@ def test_intact_tflite_models_convert(tmp_path: Path) -> None:
     for number, data in enumerate(TfliteMutants().intact()):
         outcome = converter.check(data, ".tflite", number=number)
         assert outcome.kind == "converted", (number, outcome)
+
+
+@needs_onnx
+def test_intact_onnx_models_convert(tmp_path: Path) -> None:
+    converter = Converter(tmp_path)
+    for number, data in enumerate(mutants_of("onnx").intact()):
+        assert converter.check(data, ".onnx", number=number).kind == "converted"
+
+
+@needs_onnx
+def test_a_seed_gives_the_same_onnx_mutants() -> None:
+    first, second = mutants_of("onnx"), mutants_of("onnx")
+    made = [mutant(first, 7, i) for i in range(60)]
+    assert made == [mutant(second, 7, i) for i in range(60)]
+    assert len(set(made)) > 50
 
 
 @needs_torch

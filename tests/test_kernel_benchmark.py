@@ -103,3 +103,17 @@ def test_layers_reach_their_goals_on_cortex_m4(require_program: Callable[[str], 
         assert m.is_exact, layer.name
         assert m.instructions <= layer.figures["cortex-m4"].goal * m.units, layer.name
         assert abs(m.estimated / m.instructions - 1) < 0.15, layer.name
+
+
+def test_modelled_cycles_of_pointwise_layers_on_cortex_m7(
+    require_program: Callable[[str], str],
+) -> None:
+    """At most 0.8 per MAC for 64 input channels or more, by the in-order model of cycle_table.py."""
+    require_program("qemu-system-arm")
+    require_program("arm-none-eabi-gcc")
+    deep = [x for x in KERNELS.LAYERS if x.op == "conv2d" and x.name.startswith("pointwise")]
+    deep = [x for x in deep if x.shape[-1] >= 64]
+    assert deep
+    for layer, m in zip(deep, KERNELS.measure(deep, load_target("cortex-m7")), strict=True):
+        assert m.is_exact, layer.name
+        assert m.cycles_model <= 0.8 * m.units, layer.name

@@ -25,6 +25,23 @@ FIGURES = _key_figures()
 LINES = FIGURES.FIGURES.read_text(encoding="utf-8").splitlines()
 
 
+def test_growth_of_a_figure_is_reported() -> None:
+    same = "net/way 1000 2000 3000 40000"
+    assert FIGURES.difference(same, same) == (
+        "net/way: arena_bytes 1000 -> 1000 (+0.00%), flash_bytes 2000 -> 2000 (+0.00%), "
+        "code_bytes 3000 -> 3000 (+0.00%), instructions 40000 -> 40000 (+0.00%)",
+        False,
+    )
+    grown = {
+        "net/way 1001 2000 3000 40000": True,
+        "net/way 1000 2040 3060 40400": False,
+        "net/way 1000 2000 3061 40000": True,
+        "net/way 1000 2000 3000 40401": True,
+        "net/way 900 1000 2000 30000": False,
+    }
+    assert {line: FIGURES.difference(same, line)[1] for line in grown} == grown
+
+
 def test_every_network_has_its_line() -> None:
     assert LINES[0] == FIGURES.HEADER
     assert [line.split()[0] for line in LINES[3:]] == list(FIGURES.NETWORKS)

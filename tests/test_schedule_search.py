@@ -85,13 +85,15 @@ class Placing:
             return allocate(program).arena_bytes, program.macs_executed
 
 
-def check_search(placing: Placing) -> None:
+def check_search(placing: Placing, *, strips: bool = False) -> None:
     """No plan needs less memory than the best one found; without recomputation, none that is as fast."""
     macs = sum(item.macs for item in placing.facts.items)
     everything = [
-        (*placing.place(costed.plan), costed.instructions) for costed in every_plan(placing.facts)
+        (*placing.place(costed.plan), costed.instructions)
+        for costed in every_plan(placing.facts, placing.choices if strips else None)
     ]
-    for goal in (Goal(), Goal(extra_macs=None)):
+    some = Goal(by_macs=True, extra_macs=macs // 5)
+    for goal in (Goal(), Goal(extra_macs=None), *([some] if strips else [])):
         candidates = search(placing.facts, goal)
         found = [(placing.place(c.plan)[0], c.instructions) for c in candidates]
         for (size, _), candidate in zip(found, candidates, strict=True):
@@ -111,7 +113,8 @@ def check_search(placing: Placing) -> None:
 @pytest.mark.parametrize("mode", ["resident", "stream", "overwrite"])
 @pytest.mark.parametrize("name", GRAPHS)
 def test_no_plan_is_better(name: str, mode: InputMode) -> None:
-    with mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4, 16)):
+    facts = "edgekit.converters.schedule.facts"
+    with mock.patch.multiple(facts, BLOCKS=(4, 16), COLUMNS=(2,)):
         check_search(Placing(GRAPHS[name](), mode))
 
 
@@ -130,6 +133,39 @@ def test_layers_of_which_only_padding_is_read_are_searched(mode: InputMode) -> N
         placing.place(candidate.plan)
 
 
+def wide() -> QGraph:
+    b = GraphBuilder("wide", seed=4)
+    x = b.conv2d(b.input("image", (1, 6, 40, 3)), 4, square(HALF_3))
+    y = b.depthwise(b.conv2d(x, 12), square(SAME_3))
+    return b.graph(b.conv2d(y, 2))
+
+
+def wide_sum() -> QGraph:
+    b = GraphBuilder("wide_sum", seed=5)
+    x = b.node("max_pool2d", MaxPool2d(square(Axis(2, 2))), b.input("image", (1, 8, 36, 3)))
+    y = b.conv2d(x, 3, square(SAME_3))
+    return b.graph(b.conv2d(b.node("add", Add(), x, y), 2))
+
+
+STRIPED = {"wide": wide, "wide_sum": wide_sum}
+
+
+@pytest.mark.parametrize("mode", ["resident", "pull", "overwrite"])
+@pytest.mark.parametrize("name", STRIPED)
+def test_no_plan_in_strips_is_better(name: str, mode: InputMode) -> None:
+    with (
+        mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4,)),
+        mock.patch("edgekit.converters.schedule.strips.STRIPS", (2, 3)),
+        mock.patch("support.every_plan.STRIPS", (2, 3)),
+    ):
+        placing = Placing(STRIPED[name](), mode)
+        check_search(placing, strips=True)
+        if mode != "overwrite":
+            goal = Goal(by_macs=True, extra_macs=10**9)
+            least = search(placing.facts, goal)[0].plan
+            assert any(segment.primitive == "H" for segment in least.segments)
+
+
 @pytest.mark.parametrize("mode", ["resident", "stream"])
 @pytest.mark.parametrize("name", ["two_bottlenecks", "shortcut"])
 def test_no_plan_with_a_streamed_output_is_better(name: str, mode: InputMode) -> None:
@@ -143,6 +179,7 @@ def test_no_plan_of_a_random_model_is_better(mode: InputMode, model: GraphSpec) 
     """But for several outputs: where they advance together, rings are longer than the model's."""
     graph = build_graph(model)
     assume(2 <= len(graph.nodes) <= 6 and len(graph.outputs) == 1)
-    placing = Placing(graph, mode)
-    assume(2 <= len(placing.facts.items) <= 5 and len(placing.facts.pairs) <= 1)
+    with mock.patch.multiple("edgekit.converters.schedule.facts", BLOCKS=(8,), COLUMNS=(2,)):
+        placing = Placing(graph, mode)
+    assume(2 <= len(placing.facts.items) <= 5 and len(placing.facts.pairs) <= 3)
     check_search(placing)

@@ -63,38 +63,42 @@ class Layer:
 
 
 LAYERS: dict[str, Layer] = {
-    "add": Layer(lambda b, x, y: b.node("add", Add(), x, y), (7.2, 26, 33, 25)),
-    "add_relu": Layer(lambda b, x, y: b.node("add", Add(0.0, None), x, y), (11.2, 42, 50, 39)),
+    "add": Layer(lambda b, x, y: b.node("add", Add(), x, y), (7.2, 26, 33, 25, 4)),
+    "add_relu": Layer(lambda b, x, y: b.node("add", Add(0.0, None), x, y), (11.2, 42, 50, 39, 5)),
     "add_channels": Layer(
-        lambda b, x, _: b.node("add", Add(), x, b.constant((32,))), (9.1, 28, 36, 27)
+        lambda b, x, _: b.node("add", Add(), x, b.constant((32,))), (9.1, 28, 36, 27, 5)
     ),
-    "sub": Layer(lambda b, x, y: b.node("sub", Sub(), x, y), (7.2, 26, 33, 25)),
-    "mul": Layer(lambda b, x, y: b.node("mul", Mul(), x, y), (9.5, 36, 76, 39)),
+    "sub": Layer(lambda b, x, y: b.node("sub", Sub(), x, y), (7.2, 26, 33, 25, 4)),
+    "mul": Layer(lambda b, x, y: b.node("mul", Mul(), x, y), (9.5, 36, 76, 39, 4)),
     "mul_channels": Layer(
-        lambda b, x, _: b.node("mul", Mul(), x, b.input("gates", (1, 1, 1, 32))),
+        lambda b, x, _: b.node("mul", Mul(), x, b.input("gates", (1, 1, 1, 32, 5.5))),
         (11.6, 37, 77, 40),
     ),
-    "maximum": Layer(lambda b, x, y: b.node("maximum", Maximum(), x, y), (3, 14, 15, 13)),
-    "minimum": Layer(lambda b, x, y: b.node("minimum", Minimum(), x, y), (3, 14, 15, 13)),
-    "requantize": Layer(lambda b, x, _: b.node("requantize", Requantize(), x), (4.2, 4.2, 5.2, 5)),
-    "lookup": Layer(lambda b, x, _: b.node("lookup", Lookup("sigmoid"), x), (4.2, 4.2, 5.2, 5)),
-    "softmax": Layer(lambda b, x, _: b.node("softmax", Softmax(), x), (50, 50, 104, 54)),
+    "maximum": Layer(lambda b, x, y: b.node("maximum", Maximum(), x, y), (3, 14, 15, 13, 0.5)),
+    "minimum": Layer(lambda b, x, y: b.node("minimum", Minimum(), x, y), (3, 14, 15, 13, 0.5)),
+    "requantize": Layer(
+        lambda b, x, _: b.node("requantize", Requantize(), x), (4.2, 4.2, 5.2, 5, 0.5)
+    ),
+    "lookup": Layer(
+        lambda b, x, _: b.node("lookup", Lookup("sigmoid"), x), (4.2, 4.2, 5.2, 5, 0.5)
+    ),
+    "softmax": Layer(lambda b, x, _: b.node("softmax", Softmax(), x), (50, 50, 104, 54, 50)),
     "max_2x2": Layer(
-        lambda b, x, _: b.node("max_pool2d", MaxPool2d(square(HALVES)), x), (15, 44, 55, 34)
+        lambda b, x, _: b.node("max_pool2d", MaxPool2d(square(HALVES)), x), (15, 44, 55, 34, 8)
     ),
     "max_3x3": Layer(
-        lambda b, x, _: b.node("max_pool2d", MaxPool2d(square(SAME_3)), x), (21, 70, 82, 49)
+        lambda b, x, _: b.node("max_pool2d", MaxPool2d(square(SAME_3)), x), (21, 70, 82, 49, 9)
     ),
     "average_2x2": Layer(
         lambda b, x, _: b.node("average_pool2d", AveragePool2d(square(HALVES)), x),
-        (23, 33, 54, 30),
+        (23, 33, 54, 30, 14),
     ),
     "average_3x3": Layer(
         lambda b, x, _: b.node("average_pool2d", AveragePool2d(square(HALF_3)), x),
-        (28, 46, 74, 42),
+        (28, 46, 74, 42, 18),
     ),
     "average_12x12": Layer(
-        lambda b, x, _: b.node("average_pool2d", AveragePool2d(WHOLE), x), (212, 465, 665, 425)
+        lambda b, x, _: b.node("average_pool2d", AveragePool2d(WHOLE), x), (212, 465, 665, 425, 135)
     ),
     "concat_of_two_scales": Layer(
         lambda b, x, _: b.node("concat", Concat(3), x, b.constant(MAP)),
@@ -112,10 +116,10 @@ LAYERS: dict[str, Layer] = {
         (1.7, 1.8, 2.9, 2.6),
     ),
     "mean_12x12": Layer(
-        lambda b, x, _: b.node("mean", Mean((1, 2), True), x), (228, 460, 655, 436)
+        lambda b, x, _: b.node("mean", Mean((1, 2), True), x), (228, 460, 655, 436, 235)
     ),
 }
-CORES = ("cortex-m4", "cortex-m3", "cortex-m0plus", "rv32imc")
+CORES = ("cortex-m4", "cortex-m3", "cortex-m0plus", "rv32imc", "cortex-m55")
 
 
 def layers_side_by_side() -> QGraph:
@@ -175,18 +179,19 @@ PARTS = 3
 """Programs that the cases are spread over; a model has a limit for what its inputs hold."""
 
 
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_case_on_cortex_m4(
-    part: int, tmp_path: Path, require_program: Callable[[str], str]
+def test_every_case_on_core(
+    part: int, core: str, tmp_path: Path, require_program: Callable[[str], str]
 ) -> None:
-    """The twins for the DSP instructions, which no test on the host runs."""
+    """The twins for the DSP and Helium instructions, which no test on the host runs."""
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")
     cases = served_cases()[part::PARTS]
     graph = side_by_side(
         [prefixed(case.graph, f"{op}_{number}") for number, (op, case) in enumerate(cases)]
     )
-    folder = convert_graph(graph, target="cortex-m4").save(tmp_path / "model")
+    folder = convert_graph(graph, target=core).save(tmp_path / "model")
     kernels = {layer.kernel for layer in load_manifest(folder).layers}
     assert kernels >= {"ek_linear_sum_s8__c", "ek_product_s8__c", "ek_mean_s8__c"}
     trials = [case_inputs(case) for _, case in cases]
@@ -194,7 +199,7 @@ def test_every_case_on_cortex_m4(
         [array for inputs in trials for array in inputs[min(number, len(inputs) - 1)]]
         for number in range(5)
     ]
-    run = run_qemu(folder, samples, load_target("cortex-m4"))
+    run = run_qemu(folder, samples, load_target(core))
     for sample, outputs in zip(samples, run.outputs, strict=True):
         values = interpret(graph, sample, outputs_only=True)
         for port, output in zip(graph.outputs, outputs, strict=True):

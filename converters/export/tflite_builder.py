@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from edgekit.arith import quantize_multiplier
+from edgekit.converters.export.scales import quantization_of
 from edgekit.converters.export.tflite_file import (
     DTYPE_TYPES,
     ModelSpec,
@@ -24,8 +23,6 @@ from edgekit.ops._pooling import PoolArithmetic
 from edgekit.window import Axis, Window, same_padding
 
 SAME, VALID = 0, 1
-NEIGHBOURS = 2
-"""How many float32 numbers on either side of a quotient are tried as a scale."""
 
 
 class TfliteBuilder:
@@ -100,11 +97,6 @@ def no_form(call: Call, fact: str) -> UnsupportedError:
     return UnsupportedError(f"{call.node}: TFLite has no exact form of it: {fact}")
 
 
-def quantization_of(tensor: Tensor) -> Quantization:
-    assert tensor.quantization is not None
-    return tensor.quantization
-
-
 def fused_activation(call: Call, minimum: int, maximum: int) -> int:
     """The code of the activation whose integer bounds are these."""
     result = quantization_of(call.output)
@@ -114,26 +106,6 @@ def fused_activation(call: Call, minimum: int, maximum: int) -> int:
     raise no_form(
         call, f"its clamp [{minimum}, {maximum}] is none of RELU, RELU6 and RELU_N1_TO_1 here"
     )
-
-
-def scale_behind(
-    call: Call, factor_of: Callable[[float], float], multiplier: int, shift: int
-) -> float:
-    """The float32 scale whose factor has this multiplier and shift; ``factor_of`` is nearly linear."""
-    if multiplier == 0:
-        candidate = np.float32(2.0**-100)
-        if quantize_multiplier(factor_of(float(candidate))) == (0, 0):
-            return float(candidate)
-    factor = math.ldexp(multiplier, shift - 31)
-    near = np.float32(factor / factor_of(1.0))
-    below, above = [near], [near]
-    for _ in range(NEIGHBOURS):
-        below.append(np.nextafter(below[-1], np.float32(0.0)))
-        above.append(np.nextafter(above[-1], np.float32(np.inf)))
-    for candidate in (*below, *above[1:]):
-        if quantize_multiplier(factor_of(float(candidate))) == (multiplier, shift):
-            return float(candidate)
-    raise no_form(call, f"no float32 scale has the multiplier {multiplier} * 2^{shift - 31}")
 
 
 def padding_of(call: Call, window: Window) -> int | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 
+from edgekit.converters.export.scales import quantization_of
 from edgekit.converters.export.tflite_builder import (
     TfliteBuilder,
     fused_activation,
@@ -14,7 +15,6 @@ from edgekit.converters.export.tflite_builder import (
     padded_input,
     padding_of,
     pool_clamp,
-    quantization_of,
     strides_of,
 )
 from edgekit.converters.export.tflite_weighted import WEIGHTED_FORMS

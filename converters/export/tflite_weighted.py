@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from edgekit.converters.export.scales import quantization_of, weight_scales_of
 from edgekit.converters.export.tflite_builder import (
     SAME,
     VALID,
@@ -15,8 +16,6 @@ from edgekit.converters.export.tflite_builder import (
     fused_activation,
     no_form,
     padded_input,
-    quantization_of,
-    scale_behind,
     strides_of,
 )
 from edgekit.converters.tflite import multipliers
@@ -108,21 +107,16 @@ def _clamp(call: Call) -> int:
 
 def _constants(builder: TfliteBuilder, call: Call, factor: Factor) -> tuple[str, list[str]]:
     """The names of the weights and of the bias, if there is one."""
-    source, result = quantization_of(call.inputs[INPUT]), quantization_of(call.output)
-    arithmetic: WeightedArithmetic = call.node.arithmetic
-    pairs = list(zip(arithmetic.multipliers, arithmetic.shifts, strict=True))
-
-    def factor_of(scale: float) -> float:
-        return factor(source.scale, scale, result.scale)
-
-    found = {pair: scale_behind(call, factor_of, *pair) for pair in dict.fromkeys(pairs)}
-    scales = np.array([found[pair] for pair in pairs], np.float32)
+    scales = weight_scales_of(call, factor)
+    if isinstance(scales, tuple):
+        raise no_form(call, f"no float32 scale has the multiplier {scales[0]} * 2^{scales[1] - 31}")
     axis = OUTPUT_AXIS[call.node.op]
     weights = builder.constant(
         f"{call.node.name}/weights", call.constant(WEIGHTS), scale=scales.tolist(), axis=axis
     )
     if len(call.inputs) <= BIAS:
         return weights, []
+    source = quantization_of(call.inputs[INPUT])
     products = (np.float32(source.scale) * scales).tolist()
     bias = builder.constant(f"{call.node.name}/bias", call.constant(BIAS), scale=products)
     return weights, [bias]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.converters.nchw.graph import Activation, Parameter, RefusalError, SourceCall
+from edgekit.errors import BadInputError
 from edgekit.ir import Array
 
 
@@ -17,6 +18,10 @@ class OnnxCall(SourceCall):
 
     version: int = 0
     outputs: tuple[bool, ...] = (True,)
+
+    def fail(self, fact: str) -> BadInputError:
+        """An error of the file, that names this node."""
+        return BadInputError(f"{self.op} '{self.builder.source or self.builder.name}': {fact}")
 
     def value(self, *names: str) -> Any:
         """The first of ``names`` that the version of the operator has; None where it is left out."""
@@ -69,23 +74,21 @@ class OnnxCall(SourceCall):
     def axes(self, rank: int, *names: str) -> list[int] | None:
         """Axes counted from the front."""
         values = self.integers(*names)
-        return None if values is None else [normal_axis(axis, rank) for axis in values]
+        return None if values is None else [self._normal_axis(axis, rank) for axis in values]
 
     def axis(self, rank: int, default: int) -> int:
         value = self.arguments.get("axis")
-        return normal_axis(default if value is None else int(value), rank)
+        return self._normal_axis(default if value is None else int(value), rank)
+
+    def _normal_axis(self, axis: int, rank: int) -> int:
+        if not -rank <= axis < rank:
+            raise self.fail(f"axis {axis} is outside rank {rank}")
+        return axis % rank
 
     def attribute(self, name: str, default: Sequence[int]) -> list[int]:
         """A list attribute with as many entries as ``default``."""
         value = self.arguments.get(name)
         values = list(default) if not value else [int(entry) for entry in value]
         if len(values) != len(default):
-            raise RefusalError(f"its {name} {values} must have {len(default)} entries")
+            raise self.fail(f"its {name} {values} must have {len(default)} entries")
         return values
-
-
-def normal_axis(axis: int, rank: int) -> int:
-    """An axis counted from the front."""
-    if not -rank <= axis < rank:
-        raise RefusalError(f"axis {axis} is outside rank {rank}")
-    return axis % rank

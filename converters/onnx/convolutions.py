@@ -24,7 +24,7 @@ def _kernel(call: OnnxCall) -> tuple[int, int]:
     height, width = data.shape[2:]
     declared = call.arguments.get("kernel_shape")
     if declared and (1, *declared)[-2:] != (height, width):
-        raise RefusalError(f"its kernel_shape {declared} is not that of its weights")
+        raise call.fail(f"its kernel_shape {declared} is not that of its weights")
     return height, width
 
 
@@ -33,7 +33,7 @@ def _convolution(call: OnnxCall) -> Activation:
     window = Window(*axes(call, x, _kernel(call)))
     for axis, size in zip((window.height, window.width), x.shape[2:], strict=True):
         if (problem := axis.problem(size)) is not None:
-            raise RefusalError(problem)
+            raise call.fail(problem)
     weight, bias = call.parameter("W"), call.optional_parameter("B")
     return convolution(call, x, weight, bias, window=window, groups=int(call["group"]))
 

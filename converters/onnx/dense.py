@@ -93,7 +93,7 @@ def _batch_norm(call: OnnxCall) -> Activation:
     mean = call.floating("input_mean", "mean").astype(np.float64)
     variance = call.floating("input_var", "var").astype(np.float64)
     if {value.shape for value in (weight, bias, mean, variance)} != {(x.shape[1],)}:
-        raise RefusalError(f"its parameters must have {x.shape[1]} values each")
+        raise call.fail(f"its parameters must have {x.shape[1]} values each")
     with np.errstate(all="ignore"):
         scale = weight / np.sqrt(variance + float(call["epsilon"]))
     return scale_and_shift(call, x, scale, bias - mean * scale)

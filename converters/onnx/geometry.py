@@ -47,7 +47,7 @@ def _auto_padded(axis: Axis, kind: str, size: int) -> Axis:
     if kind == "VALID":
         return Axis(axis.kernel, axis.stride, axis.dilation)
     if kind not in ("SAME_UPPER", "SAME_LOWER"):
-        raise RefusalError(f"its auto_pad '{kind}' does not exist")
+        raise RefusalError(f"its auto_pad '{kind}' is not one of SAME_UPPER, SAME_LOWER, VALID")
     outputs = -(-size // axis.stride)
     total = max((outputs - 1) * axis.stride + axis.extent - size, 0)
     less, more = total // 2, total - total // 2

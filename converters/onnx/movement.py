@@ -39,14 +39,14 @@ def _transpose(call: OnnxCall) -> Activation:
     rank = len(call.shape)
     order = call.attribute("perm", range(rank - 1, -1, -1))
     if sorted(order) != list(range(rank)):
-        raise RefusalError(f"its perm {order} is no permutation of {rank} axes")
+        raise call.fail(f"its perm {order} is no permutation of {rank} axes")
     return permuted(call, x, tuple(order))
 
 
 def _concat(call: OnnxCall) -> Activation:
     parts = call["inputs"]
     if not all(isinstance(value, Activation | Parameter) for value in parts):
-        raise RefusalError("an input is missing")
+        raise call.fail("an input is missing")
     return joined(call, parts, call.axis(len(call.shape), 0))
 
 
@@ -56,7 +56,7 @@ def _split(call: OnnxCall) -> tuple[Activation, ...]:
     axis = call.axis(len(x.shape), 0)
     sizes = [shape[axis] for shape in call.shapes]
     if sum(sizes) != x.shape[axis]:
-        raise RefusalError(f"parts of {sizes} do not make up an axis of {x.shape[axis]}")
+        raise call.fail(f"parts of {sizes} do not make up an axis of {x.shape[axis]}")
     return tuple(cut(call, x, axis, sizes))
 
 
@@ -70,10 +70,10 @@ def _slice(call: OnnxCall) -> Activation:
     if not len(starts) == len(ends) == len(axes) == len(steps) <= rank or len(set(axes)) < len(
         axes
     ):
-        raise RefusalError("its starts, ends, axes and steps do not belong together")
+        raise call.fail("its starts, ends, axes and steps do not belong together")
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         if step == 0:
-            raise RefusalError("a step is 0")
+            raise call.fail("a step is 0")
         size = x.shape[axis]
         last = None if step < 0 and end < -size else end
         indices = range(*slice(start, last, step).indices(size))
@@ -90,7 +90,7 @@ def _gather(call: OnnxCall) -> Activation:
         raise RefusalError(f"indices of shape {indices.shape} are not supported; use a vector")
     size = x.shape[axis]
     if indices.size and not (-size <= indices.min() and indices.max() < size):
-        raise RefusalError(f"an index is outside an axis of {size}")
+        raise call.fail(f"an index is outside an axis of {size}")
     taken = picked(call, x, axis, indices.reshape(-1).astype(int).tolist())
     return call.builder.reshape(taken, call.shape)
 

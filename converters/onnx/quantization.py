@@ -105,21 +105,22 @@ def _parameters(
     if not (np.isfinite(scales).all() and (scales > 0).all()) or scales.size == 0:
         raise BadInputError(f"{call.op} '{call.builder.name}': a scale is not above 0")
     points = call.value(zero_point)
+    zero_points = np.zeros(scales.shape, np.int64)
     if points is None:
         kind = dtype or {3: "int8", 0: "uint8", 2: "uint8"}.get(
             int(call.arguments.get("output_dtype") or 0), "other"
         )
-        zero_points = np.zeros(scales.shape, np.int64)
     else:
         kind = str(call.floating(zero_point).dtype)
+    if kind not in (UINT8_SHIFT if dtype is None else CONSTANT_TYPES):
+        raise RefusalError(f"{kind} is not supported; quantize to int8 or uint8")
+    if points is not None:
         zero_points = call.floating(zero_point).astype(np.int64)
     if zero_points.size != scales.size:
         raise BadInputError(
             f"{call.op} '{call.builder.name}': {zero_points.size} zero points for "
             f"{scales.size} scales"
         )
-    if kind not in (UINT8_SHIFT if dtype is None else CONSTANT_TYPES):
-        raise RefusalError(f"{kind} is not supported; quantize to int8 or uint8")
     return scales, zero_points, kind
 
 

@@ -37,7 +37,7 @@ def _pad(call: OnnxCall) -> Activation:
     axes = call.axes(rank, "axes")
     axes = list(range(rank)) if axes is None else axes
     if len(amounts) != 2 * len(axes) or len(set(axes)) < len(axes):
-        raise RefusalError(f"its pads {amounts} do not belong to axes {axes}")
+        raise call.fail(f"its pads {amounts} do not belong to axes {axes}")
     before, after = [0] * rank, [0] * rank
     for position, axis in enumerate(axes):
         before[axis], after[axis] = amounts[position], amounts[position + len(axes)]
@@ -93,7 +93,7 @@ def _scales(call: OnnxCall, x: Activation) -> tuple[float, float]:
         ratios = [size / source[axis] for axis, size in zip(axes, sizes, strict=True)]
         given = [min(ratios) if policy == "not_larger" else max(ratios)] * len(axes)
     if given and len(given) != len(axes):
-        raise RefusalError(f"its scales {given} do not belong to axes {axes}")
+        raise call.fail(f"its scales {given} do not belong to axes {axes}")
     for axis, scale in zip(axes, given, strict=False):
         scales[axis] = scale
     return (1.0, scales[2]) if rank == 3 else (scales[2], scales[3])

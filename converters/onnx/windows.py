@@ -23,7 +23,7 @@ from edgekit.window import Axis, Window
 
 def _axes(call: OnnxCall, x: Activation) -> tuple[PoolAxis, PoolAxis]:
     if not call.arguments.get("kernel_shape"):
-        raise RefusalError("it has no kernel_shape")
+        raise call.fail("it has no kernel_shape")
     made = axes(call, x, pair(call, "kernel_shape", 1))
     height, width = (
         pool_axis(axis, input_size=size, output_size=output)
@@ -31,7 +31,7 @@ def _axes(call: OnnxCall, x: Activation) -> tuple[PoolAxis, PoolAxis]:
     )
     for side, size in zip((height, width), x.shape[2:], strict=True):
         if (problem := side.axis.problem(size)) is not None:
-            raise RefusalError(problem)
+            raise call.fail(problem)
     return height, width
 
 

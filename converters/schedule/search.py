@@ -31,6 +31,7 @@ from edgekit.converters.schedule.flows import (
 )
 from edgekit.converters.schedule.front import front_within
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
+from edgekit.converters.schedule.strips import StripFacts, strip_facts
 from edgekit.ir import Array
 from edgekit.program import CURSOR_BYTES
 
@@ -73,18 +74,24 @@ class _Partials:
 
 
 def search(
-    facts: Facts, goal: Goal | None = None, *, progress: Progress = lambda text: None
+    facts: Facts,
+    goal: Goal | None = None,
+    *,
+    strips: bool = True,
+    progress: Progress = lambda text: None,
 ) -> list[Candidate]:
     """The front over arena bytes and what the goal names, least bytes first.
+
+    strips: try those as well, wherever the input of a segment can be read again.
 
     Outputs that are written while rows are still pushed must wait in the arena until the end
     (lower.py): such schedules are searched on their own.
     """
     goal = goal or Goal()
-    first = _Search(facts, goal, progress)
+    first = _Search(facts, goal, progress, strips=strips)
     if not first.has_early_outputs:
         return first.candidates()
-    held = _Search(_with_held_outputs(facts), goal, progress)
+    held = _Search(_with_held_outputs(facts), goal, progress, strips=strips)
     found = [*first.candidates(), *held.candidates()]
     size, cost, macs = (
         np.array([getattr(candidate, field) for candidate in found])
@@ -102,8 +109,9 @@ def _with_held_outputs(facts: Facts) -> Facts:
 
 
 class _Search:
-    def __init__(self, facts: Facts, goal: Goal, progress: Progress) -> None:
+    def __init__(self, facts: Facts, goal: Goal, progress: Progress, *, strips: bool) -> None:
         self._facts, self._goal, self._progress = facts, goal, progress
+        self._tries_strips = strips
         self._count = len(facts.items)
         self._chases = Chases(facts)
         self._fixed_bytes = CURSOR_BYTES if facts.input_mode == "stream" else 0
@@ -112,18 +120,70 @@ class _Search:
         self.has_early_outputs = self._chases.writes_early(self._count)
 
     def candidates(self) -> list[Candidate]:
-        zero = np.zeros(1, np.int64)
-        first = _Partials(zero, np.zeros(1), zero, zero, zero, zero, (), zero)
-        fronts: list[_Partials] = [first]
         found: list[list[tuple[int, _Ways]]] = [[] for _ in range(self._count + 1)]
         for i in range(self._count):
             self._progress(f"schedule: layer {i + 1} of {self._count}")
             for j, ways in self._ways_from(i):
                 found[j].append((i, ways))
-            fronts.append(self._joined(fronts, found[i + 1], i + 1))
-            found[i + 1] = []
-        last = fronts[-1]
-        return [self._candidate(fronts, index) for index in range(len(last.peak))]
+        fronts = self._fronts(found)
+        in_strips = list(self._strip_ways(fronts[-1])) if self._tries_strips else []
+        for i, j, ways in in_strips:
+            found[j].append((i, ways))
+        if in_strips:
+            fronts = self._fronts(found)
+        return [self._candidate(fronts, index) for index in range(len(fronts[-1].peak))]
+
+    def _fronts(self, found: Sequence[Sequence[tuple[int, _Ways]]]) -> list[_Partials]:
+        """The fronts of the first 0, 1, 2, ... items; ``found`` has the ways by their end."""
+        zero = np.zeros(1, np.int64)
+        fronts = [_Partials(zero, np.zeros(1), zero, zero, zero, zero, (), zero)]
+        for j in range(1, self._count + 1):
+            fronts.append(self._joined(fronts, found[j], j))
+        return fronts
+
+    def _strip_ways(self, plain: _Partials) -> Iterator[tuple[int, int, _Ways]]:
+        """(begin, end, ways) of segments in strips that need less than plans without any."""
+        for strips in strip_facts(self._facts, extra_macs=self._goal.extra_macs):
+            self._progress(f"schedule: strips up to layer {strips.end} of {self._count}")
+            for first in strips.firsts:
+                limit = self._bytes_without_strips(plain, strips.added_cost(first, self._facts))
+                room = limit - 1 - self._chases.apart_bytes(first, strips.end)
+                if room > 0:
+                    yield from self._flows_in_strips(strips, first, room)
+
+    def _bytes_without_strips(self, plain: _Partials, added_cost: float) -> int:
+        """What plans without strips need that take as long; the least of all where time is no matter."""
+        as_fast = plain.cost <= plain.cost.min(initial=np.inf) + max(added_cost, 0.0)
+        peaks = plain.peak if self._goal.by_macs else plain.peak[as_fast]
+        return int(peaks.min(initial=self._limit))
+
+    def _flows_in_strips(
+        self, strips: StripFacts, first: int, room: int
+    ) -> Iterator[tuple[int, int, _Ways]]:
+        """Of flows with equal MACs the ones with the least bytes count: strips are there to save them."""
+        facts, end = strips.facts, strips.end
+        goal = dataclasses.replace(self._goal, by_macs=True)
+        reached: dict[int, list[Flows]] = {first: [start(first)]}
+        history: dict[int, Flows] = {}
+        for j in range(first, end + 1):
+            if j in reached:
+                history[j] = merged(facts, reached.pop(j), goal, limit=room)
+                if j < end and len(history[j]):
+                    self._extend(facts, reached, history[j])
+        flows = history.get(end)
+        if flows is None or len(flows) == 0:
+            return
+        peak = self._chases.apart_bytes(first, end) + flows.kept + flows.working
+        keep = self.front(peak, flows.cost, flows.macs)
+        items = facts.items[first:end]
+        names = tuple(item.name for item in items if item.step.kernel is not None)
+
+        def segment(way: int) -> PlannedSegment:
+            pairs = chosen_pairs(facts, history, end, int(keep[way]))
+            planned = tuple(option.planned for option in pairs)
+            return PlannedSegment("H", names, planned, parts=strips.parts)
+
+        yield first, end, _Ways(peak[keep], flows.cost[keep], flows.macs[keep], segment)
 
     def _joined(
         self, fronts: Sequence[_Partials], found: Sequence[tuple[int, _Ways]], end: int
@@ -185,6 +245,7 @@ class _Search:
             self._with_views(segments[::-1]),
             self._facts.input_mode,
             self._facts.output_mode,
+            self._facts.repeats,
         ).verify()
         return Candidate(
             plan,
@@ -228,14 +289,14 @@ class _Search:
             if j > i:
                 yield from self._flow_ways(i, flows, history)
             if j < self._count and j - i < LONGEST_SEGMENT:
-                self._extend(reached, flows)
+                self._extend(self._facts, reached, flows)
 
-    def _extend(self, reached: dict[int, list[Flows]], flows: Flows) -> None:
+    def _extend(self, facts: Facts, reached: dict[int, list[Flows]], flows: Flows) -> None:
         j = flows.end
-        reached.setdefault(j + 1, []).append(with_item(self._facts, flows))
-        for number, option in enumerate(self._facts.pairs.get(j, ())):
+        reached.setdefault(j + 1, []).append(with_item(facts, flows))
+        for number, option in enumerate(facts.pairs.get(j, ())):
             if option.planned.primitive != "E" and (option.is_free or self._goal.extra_macs != 0):
-                reached.setdefault(j + 2, []).append(with_pair(self._facts, flows, number))
+                reached.setdefault(j + 2, []).append(with_pair(facts, flows, number))
 
     def _flow_ways(
         self, i: int, flows: Flows, history: Mapping[int, Flows]
@@ -252,7 +313,7 @@ class _Search:
         peak = whole + flows.kept + flows.working
         keep = self.front(peak, flows.cost, flows.macs)
         items = self._facts.items[i:j]
-        names = tuple(item.name for item in items if item.step.kernel is not None)
+        names = tuple(item.name for item in items if item.is_node)
         accumulating = tuple(item.name for item in items if item.accumulates)
 
         def segment(way: int) -> PlannedSegment:
@@ -274,7 +335,7 @@ class _Search:
         item = self._facts.items[i]
         flows = item.step.kernel is None
         peak = self._chases.layer_bytes(i) + (0 if flows else item.whole_scratch_bytes)
-        planned = PlannedSegment("C" if flows else "L", () if flows else (item.name,))
+        planned = PlannedSegment("C" if flows else "L", (item.name,) if item.is_node else ())
         return _one_way(peak, item.whole_cost, item.macs, planned)
 
     def _whole_pair_ways(self, i: int, number: int) -> _Ways:

@@ -5,24 +5,21 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-
 from edgekit.ir import Array, Call
 from edgekit.kernel import Binding, CStruct, Kernel, input_rows
 from edgekit.ops._dsp_pairs import (
     GENERAL_SCRATCH_BYTES,
     LANES_BYTES,
     arrange_segments,
-    fits_lanes,
-    pack_lanes,
+    lane_bound,
     paired_layer,
     pairs_struct,
     row_instructions,
     sums_refusal,
     windows_struct,
 )
-from edgekit.ops._dsp_requantize import folded_sums, words
-from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
+from edgekit.ops._dsp_parts import parted_layer, parts_struct
+from edgekit.ops._weighted import INPUT, WEIGHTS
 
 _ROW_LANES_BYTES = 8
 """Scratch for a group of 4 inputs of a single row."""
@@ -94,62 +91,26 @@ def _accepts_parts(call: Call) -> str | None:
     return _accepts(call) or (f"its input has {_rows(call)} rows" if _rows(call) > 1 else None)
 
 
-def _channel_pairs(matrix: Array) -> tuple[Array, Array]:
-    """First and second channels of all pairs; the second of an odd last one is a dummy."""
-    padded = np.pad(matrix, ((0, len(matrix) % 2), (0, 0)))
-    return padded[0::2], padded[1::2]
-
-
-def _parts_are_paired(call: Call, parts: int) -> bool:
-    matrix = call.constant(WEIGHTS).astype(np.int64)
-    return all(fits_lanes(*_channel_pairs(part)) for part in np.split(matrix, parts, axis=1))
-
-
 def _resident_parts(call: Call) -> int:
     """The fewest equal parts whose lanes are few and whose sums fit two channels, else 1."""
     inputs = _inputs(call)
-    if not _parts_are_paired(call, inputs):
+    if not parted_layer(call, inputs).is_paired:
         return 1  # a pair of weights does not fit its lane, whatever the parts
     least, most = -(-inputs // _MOST_PART_INPUTS), -(-inputs // _SURE_PART_INPUTS)
     candidates = (parts for parts in range(least, 2 * most + 1) if inputs % parts == 0)
-    return next((parts for parts in candidates if _parts_are_paired(call, parts)), 1)
-
-
-def _part_words(part: Array, bias: Array, *, paired: bool) -> Array:
-    """Words (pairs, n) of one part."""
-    lanes = [_arranged(part), bias[:, None]]
-    if paired:
-        (first, second), (first_bias, second_bias) = (_channel_pairs(rows) for rows in lanes)
-    else:
-        (first, first_bias), (second, second_bias) = lanes, (np.zeros_like(r) for r in lanes)
-    columns = [words(first_bias), pack_lanes(first, second), words(second_bias)]
-    return np.concatenate(columns, axis=1)
+    return next((parts for parts in candidates if parted_layer(call, parts).is_paired), 1)
 
 
 def _parts_struct(call: Call, parts: int) -> CStruct:
-    arithmetic: WeightedArithmetic = call.node.arithmetic
-    matrix = call.constant(WEIGHTS).astype(np.int64)
-    bias, paired = folded_sums(call, matrix).bias, _parts_are_paired(call, parts)
-    pieces = np.split(matrix, parts, axis=1)
-    packed = [
-        _part_words(piece, bias if number == 0 else np.zeros_like(bias), paired=paired)
-        for number, piece in enumerate(pieces)
-    ]
-    part = pieces[0].shape[1]
+    part = _inputs(call) // parts
     return CStruct(
         "ek_fully_connected_s8_parts",
         {
-            "packed": np.concatenate(packed).ravel(),
-            "scales": words(np.stack([arithmetic.multipliers, arithmetic.shifts], axis=1)).ravel(),
+            "sums": parts_struct(call, parted_layer(call, parts), _arranged),
             "windows": windows_struct(part, pixel_step=part),
             "part_bytes": part,
             "parts": parts,
-            "groups": _groups(part),
-            "pair_channels": 2 if paired else 1,
-            "output_channels": len(matrix),
-            "output_zero_point": arithmetic.output_zero_point,
-            "minimum": arithmetic.minimum,
-            "maximum": arithmetic.maximum,
+            "output_channels": _outputs(call),
         },
     )
 
@@ -161,15 +122,15 @@ def _parts_of(call: Call, binding: Binding) -> int:
 
 
 def _parts_scratch_bytes(call: Call, parts: int) -> int:
-    return 4 * _outputs(call) + _ROW_LANES_BYTES * _groups(_inputs(call) // parts)
+    return 8 * parted_layer(call, parts).pairs + _ROW_LANES_BYTES * _groups(_inputs(call) // parts)
 
 
 def _parts_instructions(call: Call, parts: int) -> float:
     """Counted under QEMU, gcc 12 -O2: pairs of each part, their sums, and what finishes them."""
     outputs, groups = _outputs(call), _groups(_inputs(call) // parts)
-    pairs = outputs if not _parts_are_paired(call, parts) else -(-outputs // 2)
+    pairs = parted_layer(call, parts).pairs
     part = 90.0 + 14 * groups + pairs * (16.0 + 8.4 * groups) + 9.0 * outputs
-    return parts * (part + _BATCH_INSTRUCTIONS * -(-pairs // 8)) + 26.0 * outputs
+    return parts * (part + _BATCH_INSTRUCTIONS * -(-pairs // 4)) + 40.0 * outputs
 
 
 DSP_ROWS = Kernel(
@@ -178,6 +139,7 @@ DSP_ROWS = Kernel(
     kind="map",
     pack=_pack_rows,
     accepts=_accepts_rows,
+    lane_bound=lambda call: lane_bound(paired_layer(call)),
     instructions=_rows_instructions,
     scratch_bytes=_rows_scratch_bytes,
     stack_bytes=448,
@@ -188,6 +150,7 @@ DSP_PARTS = Kernel(
     kind="map",
     pack=lambda call, binding: _parts_struct(call, _resident_parts(call)),
     accepts=_accepts_parts,
+    lane_bound=lambda call: parted_layer(call, _resident_parts(call)).lane_bound,
     instructions=lambda call: _parts_instructions(call, _resident_parts(call)),
     scratch_bytes=lambda call, binding: _parts_scratch_bytes(call, _resident_parts(call)),
     stack_bytes=448,
@@ -195,6 +158,7 @@ DSP_PARTS = Kernel(
 DSP_ACCUMULATING = dataclasses.replace(
     DSP_PARTS,
     symbol="ek_fully_connected_s8_parts__dsp_accumulating",
+    lane_bound=lambda call: parted_layer(call, _parts_of(call, Binding(()))).lane_bound,
     kind="rows",
     pack=lambda call, binding: _parts_struct(call, _parts_of(call, binding)),
     instructions=lambda call: _parts_instructions(call, _parts_of(call, Binding(()))),

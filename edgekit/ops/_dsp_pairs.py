@@ -27,7 +27,7 @@ LANES_BYTES = 2 * 4 * TILE_PIXELS
 """Scratch for a group of 4 taps of a tile."""
 GENERAL_SCRATCH_BYTES = 32
 _SPLIT_LIMIT = 2**23
-_GROUP_INSTRUCTIONS = {1: 8.4, 2: 14.8, 3: 20.8, 4: 24.4}
+GROUP_INSTRUCTIONS = {1: 8.4, 2: 14.8, 3: 20.8, 4: 24.4}
 """Of a pair and a group of 4 taps, by pixels of a tile; the loop's end included."""
 
 
@@ -83,7 +83,17 @@ def paired_layer(call: Call, channel_groups: int = 1) -> PairedLayer:
 def fits_lanes(first: Array, second: Array) -> bool:
     """Whether 256 * second + first fits 16 bits for all taps, and the sums of second 24 bits."""
     in_lane = int((second * 256 + first).min()) >= -(2**15)
-    return in_lane and 128 * int(np.abs(second).sum(axis=1).max()) < _SPLIT_LIMIT
+    return in_lane and lanes_reach(second) < _SPLIT_LIMIT
+
+
+def lanes_reach(second: Array) -> int:
+    """The largest magnitude of the sums of second channels."""
+    return 128 * int(np.abs(second).sum(axis=1).max())
+
+
+def lane_bound(layer: PairedLayer) -> int | None:
+    """What the sums of second channels, which lie above those of the first, can reach at most."""
+    return lanes_reach(_split(layer, layer.matrix)[1]) if layer.is_paired else None
 
 
 def _pairs(rows: Array, channel_groups: int) -> tuple[Array, Array]:
@@ -197,5 +207,5 @@ def row_instructions(
         finish = 20.0 + 14.5 * size
         if layer.is_general:
             finish += 40.0 + 25.0 * size * layer.pair_channels
-        total += count * (tile + pairs * (finish + _GROUP_INSTRUCTIONS[size] * groups))
+        total += count * (tile + pairs * (finish + GROUP_INSTRUCTIONS[size] * groups))
     return total

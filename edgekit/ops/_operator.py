@@ -109,6 +109,10 @@ class Operator(ABC):
         """Whether flat kernels may see the maps of this call as one row (no operand spans H or W only)."""
         return True
 
+    def accumulator_bound(self, call: Call) -> int | None:
+        """The largest magnitude that a sum of products or inputs can reach; None: it sums nothing."""
+        return None
+
     def macs(self, call: Call) -> int:
         """Multiply-accumulates, padding taps counted."""
         return 0

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, no_channel_blocks
+from edgekit.ops._accumulators import weighted_bound
 from edgekit.ops._int16_cases import int16_cases, wide_sum_cases
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weight_channels import OUTPUT_AXIS
@@ -90,6 +91,9 @@ class ConvolutionOperator(Operator):
     def window(self, call: Call) -> Window:
         window: Window = call.node.attributes.window
         return window
+
+    def accumulator_bound(self, call: Call) -> int:
+        return weighted_bound(call)
 
     def macs(self, call: Call) -> int:
         weights = call.inputs[WEIGHTS]

@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.ir import Array, Call
 from edgekit.kernel import CValue
 from edgekit.ops._accumulating import accumulating_twin, window_refusal
+from edgekit.ops._accumulators import count_bound
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._operator import Case
 from edgekit.ops._pooling import PoolOperator, pool_kernel, taps_inside, tuned_pool_kernel
@@ -82,6 +83,11 @@ class AveragePool2dOperator(PoolOperator):
     name = "average_pool2d"
     attributes = AveragePool2d
     kernels = (TUNED, REF, S16, *ACCUMULATING)
+
+    def accumulator_bound(self, call: Call) -> int:
+        window = self.window(call)
+        count = window.height.kernel * window.width.kernel
+        return count_bound(call, count, call.node.arithmetic.zero_point)
 
     def pool(self, call: Call, x: Array) -> Array:
         attributes: AveragePool2d = call.node.attributes

@@ -12,6 +12,7 @@ from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue, Kernel
 from edgekit.ops._dot import patch_kernel, pointwise_kernel
 from edgekit.ops._dsp_convolution import DSP_PACKED
+from edgekit.ops._dsp_convolution_parts import DSP_PARTS
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._int16_cases import narrow_sum_cases
 from edgekit.ops._mve_convolution import CONV2D, POINTWISE
@@ -59,7 +60,7 @@ class Conv2dOperator(ConvolutionOperator):
     name = "conv2d"
     attributes: type = Conv2d
     kernels: tuple[Kernel, ...] = (
-        *(POINTWISE, CONV2D, DSP_4X2, DSP_PACKED),
+        *(POINTWISE, CONV2D, DSP_4X2, DSP_PACKED, DSP_PARTS),
         *(pointwise_kernel(), patch_kernel(_channel_blocks)),
         *(REF, S16, S16_NARROW),
     )

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape, Tensor, constant
 from edgekit.kernel import Binding, CStruct, CValue, Kernel, input_rows
 from edgekit.ops._accumulating import accumulating_twin
+from edgekit.ops._accumulators import weighted_bound
 from edgekit.ops._dot import fully_connected_kernels
 from edgekit.ops._dsp_fully_connected import DSP_ACCUMULATING, DSP_PARTS, DSP_ROWS
 from edgekit.ops._int16_cases import int16_cases, narrow_sum_cases, wide_sum_cases
@@ -175,6 +176,9 @@ class FullyConnectedOperator(Operator):
         attributes: FullyConnected = call.node.attributes
         activation = (attributes.activation_min, attributes.activation_max)
         return Quantized(*quantize_weights(call, activation=activation))
+
+    def accumulator_bound(self, call: Call) -> int:
+        return weighted_bound(call)
 
     def macs(self, call: Call) -> int:
         return call.inputs[INPUT].elements * call.inputs[WEIGHTS].shape[0]

@@ -15,6 +15,7 @@ from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, input_rows
 from edgekit.layout import map_size
 from edgekit.ops._accumulating import accumulating_twin
+from edgekit.ops._accumulators import count_bound
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
@@ -214,6 +215,9 @@ class MeanOperator(Operator):
         assert source is not None and result is not None
         multiplier, shift = quantize_multiplier(source.scale / result.scale)
         return Quantized(MeanArithmetic(multiplier, shift, source.zero_point, result.zero_point))
+
+    def accumulator_bound(self, call: Call) -> int:
+        return count_bound(call, extents(call).count, call.node.arithmetic.input_zero_point)
 
     def row_map(self, call: Call) -> RowMap | None:
         return Axis(1) if keeps_rows(call) else None

@@ -19,6 +19,7 @@ from edgekit.ir import Array, Call, Quantization, Shape, Tensor
 from edgekit.kernel import Binding, CStruct
 from edgekit.ops import mean
 from edgekit.ops._accumulating import accumulating_twin
+from edgekit.ops._accumulators import count_bound
 from edgekit.ops._elementwise import verify_output_range, verify_rank, verify_scale
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops.mean import extents, keeps_rows, parts_members, refuse_parts
@@ -140,6 +141,9 @@ class SumOperator(Operator):
         assert source is not None and result is not None
         multiplier, shift = quantize_multiplier(source.scale / result.scale)
         return Quantized(SumArithmetic(multiplier, shift, source.zero_point, result.zero_point))
+
+    def accumulator_bound(self, call: Call) -> int:
+        return count_bound(call, extents(call).count, call.node.arithmetic.input_zero_point)
 
     def row_map(self, call: Call) -> RowMap | None:
         return Axis(1) if keeps_rows(call) else None

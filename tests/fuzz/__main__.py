@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m fuzz`: a campaign over .tflite or .pt2 files, or one saved file again."""
+"""`python -m fuzz`: a campaign over .tflite, .onnx or .pt2 files, or one saved file again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def campaign(kind: str, arguments: argparse.Namespace) -> Report:
         count=arguments.count,
         seconds=arguments.seconds or None,
         workers=arguments.workers,
-        limit_address_space=kind == "tflite",  # PyTorch reserves more than it uses
+        limit_address_space=kind != "pt2",  # PyTorch reserves more than it uses
     )
     report = run(plan)
     SAVED.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def again(path: Path) -> int:
     """Convert one saved file, through the stages and through the command line."""
     with tempfile.TemporaryDirectory(prefix="edgekit-fuzz-") as folder:
         for number in (0, 1, 2):
-            converter = Converter(Path(folder), limit_address_space=path.suffix == ".tflite")
+            converter = Converter(Path(folder), limit_address_space=path.suffix != ".pt2")
             outcome = converter.check(path.read_bytes(), path.suffix, number=number)
             print(f"{path.name}: {outcome.kind} {outcome.detail}".rstrip())
             if outcome.is_finding:
@@ -54,7 +54,7 @@ def main() -> int:
     """Exit code 1 where something was found."""
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="saved files to try again")
-    parser.add_argument("--kind", choices=("tflite", "pt2"), default="tflite")
+    parser.add_argument("--kind", choices=("tflite", "onnx", "pt2"), default="tflite")
     parser.add_argument("--count", type=int, default=10_000, help="mutants")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=0, help="stop after; 0: no limit")

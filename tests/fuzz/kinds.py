@@ -12,7 +12,11 @@ SHARED_MODELS = REPOSITORY.parent / "shared" / "models"
 
 
 def mutants_of(kind: str) -> Mutants:
-    """The mutants of ``tflite`` or ``pt2`` files."""
+    """The mutants of ``tflite``, ``onnx`` or ``pt2`` files."""
+    if kind == "onnx":
+        from fuzz.onnx_mutants import OnnxMutants
+
+        return OnnxMutants()
     if kind == "pt2":
         from fuzz.pt2_mutants import Pt2Mutants
 

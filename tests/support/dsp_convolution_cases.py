@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgekit.ir import Array, Call
+from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops._dsp_convolution import DSP_PACKED
+from edgekit.ops._dsp_convolution_parts import DSP_PARTS
 from edgekit.window import Axis, Window
 from support.dsp_cases import CLAMPS, noise, weighted_call
 from support.kernel_trials import Trial, whole_map
@@ -41,19 +43,29 @@ def convolution(
     )
 
 
-def convolution_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
+def _kernel_trials(
+    name: str, kernel: Kernel, call: Call, x: Array, *, seed: int
+) -> Iterator[Trial]:
     """All columns; row-planar in two column ranges that leave columns out; blocks of channels."""
     _, _, width, channels = call.output.shape
     random = np.random.default_rng(seed)
     begin, middle, end = sorted(int(v) for v in random.integers(0, width + 1, 3))
     ranges = ((middle, end), (begin, middle))
     planar = row_planar(width=width, kernel=3 + seed % 5, pad_left=seed % 3)
-    yield whole_map(name, DSP_PACKED, call, x)
-    yield whole_map(f"{name}_{ranges}", DSP_PACKED, call, x, ranges=ranges)
-    yield whole_map(f"{name}_planar", DSP_PACKED, call, x, output=planar, ranges=ranges)
-    blocks = uneven_blocks(channels, DSP_PACKED.channel_blocks(call))
+    yield whole_map(name, kernel, call, x)
+    yield whole_map(f"{name}_{ranges}", kernel, call, x, ranges=ranges)
+    if "row_planar" in kernel.writes:
+        yield whole_map(f"{name}_planar", kernel, call, x, output=planar, ranges=ranges)
+    blocks = uneven_blocks(channels, kernel.channel_blocks(call))
     for block in blocks if len(blocks) > 1 else ():
-        yield whole_map(f"{name}_{block}", DSP_PACKED, call, x, block=block)
+        yield whole_map(f"{name}_{block}", kernel, call, x, block=block)
+
+
+def convolution_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
+    """Every kernel that accepts the call."""
+    for kernel, suffix in ((DSP_PACKED, ""), (DSP_PARTS, "_parts")):
+        if kernel.refusal(call) is None:
+            yield from _kernel_trials(f"{name}{suffix}", kernel, call, x, seed=seed)
 
 
 GEOMETRIES: dict[str, tuple[Window, int]] = {

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgekit.converters.choose import Choice
 from edgekit.converters.schedule.facts import Facts, Item, PairOption
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
+from edgekit.converters.schedule.strips import STRIPS, strip_facts
+from edgekit.converters.storage import Storage
+from edgekit.converters.tiles import tiles_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +24,19 @@ class CostedPlan:
     instructions: float
 
 
-def every_plan(facts: Facts) -> Iterator[CostedPlan]:
-    """What the search chooses from: single layers run layerwise, pairs E are segments of their own."""
+def every_plan(facts: Facts, choices: Mapping[str, Choice] | None = None) -> Iterator[CostedPlan]:
+    """What the search chooses from: single layers run layerwise, pairs E are segments of their own.
+
+    choices: those of the model, where segments shall run in strips as well.
+    """
+    strips = _Strips(facts, choices) if choices else None
     count = len(facts.items)
     for mask in range(2 ** (count - 1)):
         cuts = [0, *(i + 1 for i in range(count - 1) if mask >> i & 1), count]
-        ways = [list(_ways(facts, i, j)) for i, j in itertools.pairwise(cuts)]
+        ways = [
+            [*_ways(facts, i, j), *(strips.ways(i, j) if strips else ())]
+            for i, j in itertools.pairwise(cuts)
+        ]
         for chosen in itertools.product(*ways):
             segments = tuple(segment for segment, _ in chosen)
             modes = (facts.input_mode, facts.output_mode)
@@ -47,6 +59,55 @@ def _ways(facts: Facts, i: int, j: int) -> Iterator[tuple[PlannedSegment, float]
             continue
         planned = tuple(option.planned for option in pairs.values())
         yield PlannedSegment("C", nodes, planned, accumulating), _cost(items, i, pairs)
+
+
+class _Strips:
+    """The segments that can run in strips."""
+
+    def __init__(self, facts: Facts, choices: Mapping[str, Choice]) -> None:
+        self._facts, self._choices = facts, choices
+        self._storage = Storage(facts.graph, choices, arena_input=facts.input_mode != "resident")
+        self._known = {
+            (first, strips.end, strips.parts): strips.facts
+            for strips in strip_facts(facts, extra_macs=None)
+            for first in strips.firsts
+        }
+
+    def ways(self, i: int, j: int) -> Iterator[tuple[PlannedSegment, float]]:
+        """Those of items i to j - 1 in every way to run their pairs; what the search overlooks is free."""
+        arrives = i == 0 and self._facts.input_mode in ("stream", "pull")
+        if (arrives and (j == 1 or self._facts.input_mode == "stream")) or self._hands_over(j):
+            return
+        arriving = [self._facts.graph.inputs[0].tensor] if arrives else []
+        nodes = _nodes(self._facts, i, j)
+        for parts in STRIPS:
+            planned = PlannedSegment("H", nodes, parts=parts)
+            if tiles_of(planned, self._storage, self._choices, arriving=arriving) is None:
+                continue
+            known = self._known.get((i, j, parts))
+            for pairs in _pairs_in_rows(self._facts, i, j):
+                cost = 0.0
+                if known is not None:
+                    narrow = {p: _same(known.pairs[p], option) for p, option in pairs.items()}
+                    cost = _cost(known.items[i:j], i, narrow)
+                options = tuple(option.planned for option in pairs.values())
+                yield dataclasses.replace(planned, pairs=options), cost
+
+    def _hands_over(self, j: int) -> bool:
+        return self._facts.output_mode == "stream" and j == len(self._facts.items)
+
+
+def _same(options: Sequence[PairOption], wanted: PairOption) -> PairOption:
+    return next(option for option in options if option.planned == wanted.planned)
+
+
+def _pairs_in_rows(facts: Facts, i: int, j: int) -> Iterator[dict[int, PairOption]]:
+    positions = [p for p in sorted(facts.pairs) if i <= p and p + 1 < j]
+    for options in itertools.product(*((None, *facts.pairs[p]) for p in positions)):
+        pairs = {p: o for p, o in zip(positions, options, strict=True) if o is not None}
+        flows = all(option.planned.primitive != "E" for option in pairs.values())
+        if flows and not any(p + 1 in pairs for p in pairs):
+            yield pairs
 
 
 def _cost(items: Sequence[Item], first: int, pairs: dict[int, PairOption]) -> float:

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile .onnx files: each check by name, with exit code 2 or 3 and one line that names the node."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="onnx is missing; run: pip install 'edgekit[onnx]'")
+
+from onnx import TensorProto, helper  # noqa: E402
+from support.onnx_checks import model_of, noise, one_node, saved, tensor  # noqa: E402
+
+from edgekit.converters.from_onnx import import_onnx  # noqa: E402
+from edgekit.errors import BadInputError, MissingProgramError, UnsupportedError  # noqa: E402
+
+MAP = (1, 4, 7, 6)
+
+
+def conv(**attributes: Any) -> Any:
+    return one_node("Conv", MAP, constants={"W": noise(4, 4, 3, 3)}, **attributes)
+
+
+def pool(**attributes: Any) -> Any:
+    return one_node("MaxPool", MAP, **{"kernel_shape": [2, 2], **attributes})
+
+
+def changed(model: Any, change: Callable[[Any], Any]) -> Any:
+    change(model.graph)
+    return model
+
+
+def weights_of(values: Any) -> Any:
+    return one_node("Conv", MAP, constants={"W": np.full((4, 4, 3, 3), values, np.float32)})
+
+
+def with_tensor(**fields: Any) -> Any:
+    """A convolution whose weights have other fields."""
+    model = conv()
+    for name, value in fields.items():
+        target = getattr(model.graph.initializer[0], name)
+        if isinstance(value, list):
+            del target[:]
+            target.extend(value)
+        else:
+            setattr(model.graph.initializer[0], name, value)
+    return model
+
+
+def with_external_data() -> Any:
+    model = conv()
+    weights = model.graph.initializer[0]
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="../../etc/passwd")
+    return model
+
+
+def with_input(*dims: int | str | None) -> Any:
+    return model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": dims})
+
+
+def chain(*nodes: Any) -> Any:
+    return model_of(list(nodes), {"x": MAP})
+
+
+def relu(source: str, result: str) -> Any:
+    return helper.make_node("Relu", [source], [result])
+
+
+def nested(depth: int) -> Any:
+    """If inside If."""
+    output = [helper.make_empty_tensor_value_info("t")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["t"])], "g", [], output)
+    for i in range(depth):
+        name = f"t{i}"
+        node = helper.make_node("If", ["c"], [name], then_branch=graph, else_branch=graph)
+        graph = helper.make_graph([node], "g", [], [helper.make_empty_tensor_value_info(name)])
+    node = helper.make_node("If", ["c"], ["y"], then_branch=graph, else_branch=graph)
+    return model_of([node], {"x": MAP}, constants=[tensor("c", True, np.bool_)])
+
+
+def huge_fold() -> Any:
+    """A constant of 1 GiB out of a few bytes."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["ones"]),
+        helper.make_node("Add", ["x", "ones"], ["y"]),
+    ]
+    return model_of(nodes, {"x": (1, 4)}, constants=[tensor("size", [2**14, 2**14], np.int64)])
+
+
+def many_folds() -> Any:
+    """Constants of 64 MiB each, one after the other."""
+    nodes = [helper.make_node("ConstantOfShape", ["size"], ["v0"])]
+    nodes += [helper.make_node("Neg", [f"v{i}"], [f"v{i + 1}"]) for i in range(8)]
+    nodes += [helper.make_node("Add", ["x", "v8"], ["y"])]
+    return model_of(nodes, {"x": (1, 4)}, constants=[tensor("size", [2**12, 2**12], np.int64)])
+
+
+BAD: Mapping[str, tuple[Callable[[], Any], str]] = {
+    "stride_zero": (lambda: conv(strides=[0, 1]), "its strides must be at least 1"),
+    "stride_negative": (lambda: pool(strides=[1, -1]), "its strides must be at least 1"),
+    "dilation_zero": (lambda: conv(dilations=[1, 0]), "its dilations must be at least 1"),
+    "kernel_zero": (lambda: pool(kernel_shape=[0, 2]), "its kernel_shape must be at least 1"),
+    "kernel_above_31_bits": (lambda: pool(kernel_shape=[2**31, 2]), "below 2\\^31"),
+    "group_zero": (lambda: conv(group=0), "its group must be at least 1"),
+    "group_negative": (lambda: conv(group=-1), "its group must be at least 1"),
+    "block_zero": (
+        lambda: one_node("DepthToSpace", MAP, blocksize=0), "its blocksize must be at least 1",
+    ),
+    "strides_as_text": (lambda: conv(strides="ab"), "its strides must be at least 1"),
+    "too_many_strides": (lambda: conv(strides=[1] * 9), "its strides has too many entries"),
+    "dim_zero": (lambda: with_input(1, 0, 3), "is empty, or overflows 32 bits"),
+    "dim_negative": (lambda: with_input(1, -3, 3), "is empty, or overflows 32 bits"),
+    "dim_open": (lambda: with_input(1, 3, "H", 4), "axis 2 is open \\('H'\\)"),
+    "dim_missing": (lambda: with_input(1, None, 4), "axis 1 is open"),
+    "input_overflows": (lambda: with_input(1, 2**16, 2**16), "overflows 32 bits"),
+    "input_too_large": (lambda: with_input(1, 2**13, 2**13), "is too large"),
+    "buffer_too_short": (
+        lambda: with_tensor(raw_data=b"\0" * 8), "constant 'W': its data does not fit",
+    ),
+    "buffer_too_long": (
+        lambda: with_tensor(raw_data=b"\0" * 4096), "constant 'W': its data does not fit",
+    ),
+    "buffer_missing": (lambda: with_tensor(raw_data=b""), "constant 'W': its data does not fit"),
+    "constant_dim_negative": (lambda: with_tensor(dims=[4, -4, 3, 3]), "is negative, or overflows"),
+    "constant_overflows": (lambda: with_tensor(dims=[2**20, 2**20]), "is negative, or overflows"),
+    "element_type_unknown": (lambda: with_tensor(data_type=99), "element type 99 does not exist"),
+    "external_data": (with_external_data, "constant 'W': its data lies outside the file"),
+    "nan_weights": (lambda: weights_of(np.nan), "constant 'W': it holds NaN"),
+    "inf_weights": (lambda: weights_of(np.inf), "tensor 'W': it holds NaN or Inf"),
+    "nan_attribute": (lambda: one_node("Elu", MAP, alpha=np.nan), "its attribute 'alpha' is NaN"),
+    "index_outside": (
+        lambda: one_node("Gather", MAP, constants={"indices": [7]}, axis=1), "is outside an axis of 4",
+    ),
+    "filter_larger_than_the_map": (
+        lambda: one_node("Conv", (1, 4, 2, 2), constants={"W": noise(4, 4, 3, 3)}),
+        "Conv 'y': its result of shape \\(1, 4, 0, 0\\) is empty",
+    ),
+    "axis_outside": (lambda: one_node("Softmax", MAP, axis=9), "inputs do not fit"),
+    "cycle": (
+        lambda: chain(relu("b", "a"), relu("a", "b"), relu("x", "y")),
+        "Relu 'a': 'b' is used before it is computed",
+    ),
+    "use_before_definition": (
+        lambda: chain(relu("a", "y"), relu("x", "a")), "Relu 'y': 'a' is used before it is computed",
+    ),
+    "computed_twice": (
+        lambda: chain(relu("x", "y"), relu("x", "y")), "Relu 'y': 'y' is computed twice",
+    ),
+    "output_never_computed": (
+        lambda: model_of([relu("x", "a")], {"x": MAP}), "output 'y': no operator computes it",
+    ),
+    "constants_of_one_name": (
+        lambda: changed(conv(), lambda graph: graph.initializer.append(tensor("W", [1.0]))),
+        "two constants have one name",
+    ),
+    "shapes_do_not_fit": (
+        lambda: one_node("Add", MAP, constants={"B": noise(5, 1, 1)}), "inputs do not fit",
+    ),
+    "no_operators": (lambda: model_of([], {"x": MAP}, ["x"]), "holds no operators"),
+    "branches_too_deep": (lambda: nested(12), "branches inside each other"),
+    "constants_too_large": (many_folds, "the constants computed so far are too large"),
+}  # fmt: skip
+"""Name -> model, and what its line says; exit code 2."""
+UNSUPPORTED: Mapping[str, tuple[Callable[[], Any], str]] = {
+    "batch_of_two": (lambda: with_input(2, 3, 4, 4), "export with a batch of 1"),
+    "rank_5": (lambda: with_input(1, 2, 3, 4, 5), "rank 5 is not supported"),
+    "opset_too_old": (lambda: one_node("Relu", MAP, opset=9), "opset 9 is not supported; use 11"),
+    "opset_too_new": (lambda: one_node("Relu", MAP, opset=999), "opset 999 is not supported"),
+    "foreign_domain": (
+        lambda: chain(helper.make_node("Magic", ["x"], ["y"], domain="org.evil")),
+        "org.evil.Magic 'y': it is not a standard operator",
+    ),
+    "loop": (
+        lambda: chain(
+            helper.make_node(
+                "Loop", ["", ""], ["y"],
+                body=helper.make_graph([relu("x", "z")], "g", [], []),
+            )
+        ),
+        "export without control flow",
+    ),
+    "computed_weights": (
+        lambda: chain(relu("x", "w"), helper.make_node("Conv", ["x", "w"], ["y"])),
+        "Conv 'y': ",
+    ),
+    "instance_norm": (
+        lambda: one_node(
+            "InstanceNormalization", MAP, constants={"scale": noise(4), "B": noise(4)}
+        ),
+        "InstanceNormalization 'y': not supported; use BatchNormalization",
+    ),
+    "huge_constant": (huge_fold, "is too large"),
+}  # fmt: skip
+"""As BAD, with exit code 3."""
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_file_is_refused(name: str, tmp_path: Path) -> None:
+    make, message = BAD[name]
+    with pytest.raises(BadInputError, match=message) as caught:
+        import_onnx(saved(make(), tmp_path))
+    assert len(caught.value.lines) == 1
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_unsupported_form_is_refused(name: str, tmp_path: Path) -> None:
+    make, message = UNSUPPORTED[name]
+    with pytest.raises((UnsupportedError, BadInputError), match=message):
+        import_onnx(saved(make(), tmp_path))
+
+
+def test_all_unsupported_operators_are_listed_at_once(tmp_path: Path) -> None:
+    """Also behind one that is not known, where no shapes are."""
+    nodes = [
+        helper.make_node("CumSum", ["x", "axis"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Hardmax", ["b"], ["c"]),
+        helper.make_node("LRN", ["x"], ["d"], size=3),
+        helper.make_node("Add", ["c", "d"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": MAP}, constants=[tensor("axis", 1, np.int64)])
+    with pytest.raises(UnsupportedError) as caught:
+        import_onnx(saved(model, tmp_path))
+    lines = caught.value.lines
+    assert [line.split()[0] for line in lines] == ["CumSum", "Hardmax", "LRN"]
+    assert "BatchNormalization" in lines[2]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x08", b"not a model", b"\0" * 1000, b"\xff" * 1000])
+def test_file_that_is_no_model_is_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(BadInputError):
+        import_onnx(path)
+
+
+def test_names_from_the_file_stay_one_line(tmp_path: Path) -> None:
+    model = one_node("Hardmax", MAP)
+    model.graph.node[0].name = "a\nb\x1b[31m"
+    with pytest.raises(UnsupportedError) as caught:
+        import_onnx(saved(model, tmp_path))
+    assert all(line.isprintable() for line in caught.value.lines)
+
+
+@pytest.mark.parametrize("name", [b"Relu", b"relu_name"])
+def test_names_that_are_no_utf8_are_refused_or_shown(name: bytes, tmp_path: Path) -> None:
+    """An unknown operator is refused; the name of a node may be anything."""
+    model = chain(helper.make_node("Relu", ["x"], ["y"], name="relu_name"))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString().replace(name, b"\xff" * len(name)))
+    if name == b"Relu":
+        with pytest.raises(UnsupportedError, match="not supported"):
+            import_onnx(path)
+    else:
+        assert [node.op for node in import_onnx(path).graph.nodes] == ["requantize"]
+
+
+def test_without_the_package_the_message_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = saved(conv(), tmp_path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingProgramError, match=r"pip install 'edgekit\[onnx\]'"):
+        import_onnx(path)
+
+
+def test_nothing_is_written_where_a_file_is_refused(
+    edgekit: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = saved(with_external_data(), tmp_path)
+    result = edgekit("convert", path, "-t", "cortex-m4", "-o", tmp_path / "out")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["model.onnx"]
+
+
+def test_file_converts_analyzes_and_validates_from_the_command_line(
+    edgekit: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = saved(conv(pads=[1, 1, 1, 1]), tmp_path)
+    out = tmp_path / "out"
+    assert edgekit("analyze", path, "-t", "cortex-m4").code == 0
+    assert edgekit("convert", path, "-t", "cortex-m4", "-o", out).code == 0
+    assert edgekit("validate", out, "--on", "host", "--samples", "3").code == 0

@@ -59,7 +59,7 @@ class Layer:
     """
 
     add: Callable[[GraphBuilder, str, str], str]
-    limits: tuple[float, float, float, float]
+    limits: tuple[float, ...]
 
 
 LAYERS: dict[str, Layer] = {
@@ -71,16 +71,16 @@ LAYERS: dict[str, Layer] = {
     "sub": Layer(lambda b, x, y: b.node("sub", Sub(), x, y), (7.2, 26, 33, 25, 4)),
     "mul": Layer(lambda b, x, y: b.node("mul", Mul(), x, y), (9.5, 36, 76, 39, 4)),
     "mul_channels": Layer(
-        lambda b, x, _: b.node("mul", Mul(), x, b.input("gates", (1, 1, 1, 32, 5.5))),
-        (11.6, 37, 77, 40),
+        lambda b, x, _: b.node("mul", Mul(), x, b.input("gates", (1, 1, 1, 32))),
+        (11.6, 37, 77, 40, 5.5),
     ),
     "maximum": Layer(lambda b, x, y: b.node("maximum", Maximum(), x, y), (3, 14, 15, 13, 0.5)),
     "minimum": Layer(lambda b, x, y: b.node("minimum", Minimum(), x, y), (3, 14, 15, 13, 0.5)),
     "requantize": Layer(
-        lambda b, x, _: b.node("requantize", Requantize(), x), (4.2, 4.2, 5.2, 5, 0.5)
+        lambda b, x, _: b.node("requantize", Requantize(), x), (4.4, 4.4, 5.2, 5, 0.5)
     ),
     "lookup": Layer(
-        lambda b, x, _: b.node("lookup", Lookup("sigmoid"), x), (4.2, 4.2, 5.2, 5, 0.5)
+        lambda b, x, _: b.node("lookup", Lookup("sigmoid"), x), (4.4, 4.4, 5.2, 5, 0.5)
     ),
     "softmax": Layer(lambda b, x, _: b.node("softmax", Softmax(), x), (50, 50, 104, 54, 50)),
     "max_2x2": Layer(
@@ -102,18 +102,18 @@ LAYERS: dict[str, Layer] = {
     ),
     "concat_of_two_scales": Layer(
         lambda b, x, _: b.node("concat", Concat(3), x, b.constant(MAP)),
-        (5.7, 5.8, 7.7, 6.3),
+        (5.9, 5.9, 7.7, 6.4, 1.7),
     ),
     "pad": Layer(
-        lambda b, x, _: b.node("pad", Pad((0, 1, 1, 0), (0, 1, 1, 0)), x), (1.2, 1.2, 1.7, 2.3)
+        lambda b, x, _: b.node("pad", Pad((0, 1, 1, 0), (0, 1, 1, 0)), x), (1.2, 1.2, 1.7, 2.3, 1.2)
     ),
     "slice": Layer(
         lambda b, x, _: b.node("slice", Slice((0, 2, 3, 0), (1, 8, 8, 32), (1, 1, 1, 1)), x),
-        (1.3, 1.3, 2.0, 2.1),
+        (1.3, 1.3, 2.0, 2.1, 1.3),
     ),
     "resize_nearest": Layer(
         lambda b, x, _: b.node("resize_nearest", ResizeNearest(TWICE, TWICE), x),
-        (1.7, 1.8, 2.9, 2.6),
+        (1.7, 1.8, 2.9, 2.6, 1.8),
     ),
     "mean_12x12": Layer(
         lambda b, x, _: b.node("mean", Mean((1, 2), True), x), (228, 460, 655, 436, 235)

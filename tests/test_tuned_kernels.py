@@ -59,7 +59,7 @@ class Layer:
     """
 
     add: Callable[[GraphBuilder, str, str], str]
-    limits: tuple[float, float, float, float]
+    limits: tuple[float, ...]
 
 
 LAYERS: dict[str, Layer] = {
@@ -77,10 +77,10 @@ LAYERS: dict[str, Layer] = {
     "maximum": Layer(lambda b, x, y: b.node("maximum", Maximum(), x, y), (3, 14, 15, 13, 0.5)),
     "minimum": Layer(lambda b, x, y: b.node("minimum", Minimum(), x, y), (3, 14, 15, 13, 0.5)),
     "requantize": Layer(
-        lambda b, x, _: b.node("requantize", Requantize(), x), (4.2, 4.2, 5.2, 5, 0.5)
+        lambda b, x, _: b.node("requantize", Requantize(), x), (4.4, 4.4, 5.2, 5, 0.5)
     ),
     "lookup": Layer(
-        lambda b, x, _: b.node("lookup", Lookup("sigmoid"), x), (4.2, 4.2, 5.2, 5, 0.5)
+        lambda b, x, _: b.node("lookup", Lookup("sigmoid"), x), (4.4, 4.4, 5.2, 5, 0.5)
     ),
     "softmax": Layer(lambda b, x, _: b.node("softmax", Softmax(), x), (50, 50, 104, 54, 50)),
     "max_2x2": Layer(
@@ -102,7 +102,7 @@ LAYERS: dict[str, Layer] = {
     ),
     "concat_of_two_scales": Layer(
         lambda b, x, _: b.node("concat", Concat(3), x, b.constant(MAP)),
-        (5.7, 5.8, 7.7, 6.3, 5.7),
+        (5.9, 5.9, 7.7, 6.4, 1.7),
     ),
     "pad": Layer(
         lambda b, x, _: b.node("pad", Pad((0, 1, 1, 0), (0, 1, 1, 0)), x),

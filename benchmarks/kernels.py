@@ -10,6 +10,7 @@ in their names. CMSIS-NN 7.0's figures are those of its best flags, gcc 12.
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -309,6 +310,9 @@ def core_table(core: str, layers: Sequence[Layer], measurements: Sequence[Measur
         lines.append(
             f"{layer.name:34}{''.join(f'{c:>{WIDTH}}' for c in cells)}   {', '.join(remarks)}"
         )
+    errors = [abs(m.estimated / m.instructions - 1) for m in measurements]
+    middle, worst = statistics.median(errors), max(errors)
+    lines.append(f"error of the estimates: median {middle:.1%}, worst {worst:.1%}")
     return "\n".join(lines)
 
 

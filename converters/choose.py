@@ -15,6 +15,9 @@ from edgekit.ops import operator_of
 from edgekit.program import MAX_MAPS, MAX_ROWS
 from edgekit.target import Target
 
+RARE_SHARE = 1 / 1000
+"""A kernel that saves a smaller share of the instructions of a model is not worth its code."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -160,8 +163,9 @@ class _Layouts:
 
 
 def _choose_layouts(graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> dict[str, Choice]:
-    """The kernels and layouts that take the least instructions in sum."""
+    """The kernels and layouts that take the least instructions in sum, but for rare kernels."""
     kernels, layouts = _Layouts(graph, candidates).chosen()
+    kernels |= _plain_for_rare(graph, candidates, kernels, layouts)
     return {
         call.node.name: Choice(
             kernels[call.node.name],
@@ -171,6 +175,40 @@ def _choose_layouts(graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> di
         for call in graph.calls()
         if call.node.name in kernels
     }
+
+
+def _plain_for_rare(
+    graph: QGraph,
+    candidates: Mapping[str, list[Kernel]],
+    kernels: Mapping[str, Kernel],
+    layouts: Mapping[str, Layout],
+) -> dict[str, Kernel]:
+    """The plain kernels of layers whose faster one saves too little to be worth its code."""
+    calls = [call for call in graph.calls() if call.node.name in kernels]
+    total = sum(kernels[call.node.name].instructions(call) for call in calls)
+    found: dict[str, Kernel] = {}
+    for symbol in sorted({kernel.symbol for kernel in kernels.values() if kernel.isa != "ref"}):
+        own = [call for call in calls if kernels[call.node.name].symbol == symbol]
+        plain = {call.node.name: _plain(call, candidates[call.node.name], layouts) for call in own}
+        more = 0.0
+        for call in own:
+            other = plain[call.node.name]
+            now = kernels[call.node.name].instructions(call)
+            more += other.instructions(call) - now if other else total
+        if more <= RARE_SHARE * total:
+            found |= {name: kernel for name, kernel in plain.items() if kernel is not None}
+    return found
+
+
+def _plain(
+    call: Call, candidates: Sequence[Kernel], layouts: Mapping[str, Layout]
+) -> Kernel | None:
+    """The reference kernel of a layer, where it can write the layout that was chosen."""
+    kind = layouts.get(call.output.name, NHWC).kind
+    if any(tensor.name in layouts for tensor in call.activations):
+        return None
+    plain = (kernel for kernel in candidates if kernel.isa == "ref" and not kernel.accumulates)
+    return next((kernel for kernel in plain if kind in kernel.writes), None)
 
 
 def _binding(call: Call, kernel: Kernel, layouts: Mapping[str, Layout]) -> Binding:

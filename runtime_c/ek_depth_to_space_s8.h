@@ -18,5 +18,7 @@ typedef struct {
  * output: [input width * block][channels]. No scratch. */
 void ek_depth_to_space_s8__ref(const void *layer, const void *const *rows, void *output,
                                const ek_region *region, void *scratch);
+void ek_depth_to_space_s8__c(const void *layer, const void *const *rows, void *output,
+                             const ek_region *region, void *scratch);
 
 #endif

@@ -79,25 +79,29 @@
   "vqrdmulh.s32 " sum ", " sum ", q1\n"                                                            \
   "vadd.i32 " sum ", " sum ", q2\n"                                                                \
   "vrshl.s32 " sum ", " sum ", q3\n"
-#define NARROW                                                                                     \
+#define NARROW_TO_16_BITS                                                                          \
   "vqmovnb.s32 q0, q4\n"                                                                           \
   "vqmovnb.s32 q1, q6\n"                                                                           \
   "vqmovnt.s32 q0, q5\n"                                                                           \
-  "vqmovnt.s32 q1, q7\n"                                                                           \
-  "vqadd.s16 q0, q0, r12\n"                                                                        \
-  "vqadd.s16 q1, q1, r12\n"                                                                        \
-  "vqmovnb.s16 q2, q0\n"                                                                           \
-  "vqmovnt.s16 q2, q1\n"
+  "vqmovnt.s32 q1, q7\n"
 
 /* The flags say whether the row is linear (not equal). */
 #define LOAD_IS_LINEAR(r) "ldr " r ", " SLOT_LINEAR "\ncmp " r ", #0\n"
 #define FINISH(p)                                                                                  \
   "bne 7f\n"                                                                                       \
-  SCALE("q4", p) SCALE("q5", p) SCALE("q6", p) SCALE("q7", p) NARROW                               \
+  SCALE("q4", p) SCALE("q5", p) SCALE("q6", p) SCALE("q7", p) NARROW_TO_16_BITS                    \
+  "vqmovunb.s16 q2, q0\n"                                                                          \
+  "vqmovunt.s16 q2, q1\n"                                                                          \
+  "vadd.i8 q2, q2, r12\n"                                                                          \
   "8:\n"
 #define FINISH_LINEAR(p)                                                                           \
   "7:\n"                                                                                           \
-  SCALE_LINEAR("q4", p) SCALE_LINEAR("q5", p) SCALE_LINEAR("q6", p) SCALE_LINEAR("q7", p) NARROW   \
+  SCALE_LINEAR("q4", p) SCALE_LINEAR("q5", p) SCALE_LINEAR("q6", p) SCALE_LINEAR("q7", p)          \
+  NARROW_TO_16_BITS                                                                                \
+  "vqadd.s16 q0, q0, r12\n"                                                                        \
+  "vqadd.s16 q1, q1, r12\n"                                                                        \
+  "vqmovnb.s16 q2, q0\n"                                                                           \
+  "vqmovnt.s16 q2, q1\n"                                                                           \
   "vldrw.u32 q3, " SLOT_MINIMUM "\n"                                                               \
   "vldrw.u32 q0, " SLOT_MAXIMUM "\n"                                                               \
   "vmax.s8 q2, q2, q3\n"                                                                           \
@@ -138,7 +142,7 @@
   "pop {r4-r11, pc}\n"                                                                             \
   ".size " name ", . - " name "\n.popsection\n"
 
-/* r0 to r8 taps, r9 weights, r10 parameters. In parts, because C99 promises no longer strings than
+/* r0 to r8 taps, r9 weights, r10 parameters; WLS is a branch on zero that keeps the flags. In parts, because C99 promises no longer strings than
  * 4095 bytes. */
 #define NAME_3X3 "ek_mve_depthwise_3x3"
 #define NINE_TAPS(load, keep)                                                                      \
@@ -163,9 +167,9 @@ __asm__(FUNCTION_BEGIN(NAME_3X3)
   "ldm lr!, {r0-r9}\n"
   "str lr, " SLOT_SEGMENT "\n"
   "str r9, " SLOT_PIXELS "\n"
+  LOAD_IS_LINEAR("lr")
   "1:\n"
   "ldrd r9, r10, " SLOT_TABLES "\n"
-  LOAD_IS_LINEAR("lr")
   "ldr lr, " SLOT_GROUPS "\n"
   "wls lr, lr, 3f\n"
   ".popsection\n");
@@ -174,13 +178,15 @@ __asm__(SECTION(NAME_3X3) FINISH("r10") STORE
   "le lr, 2b\n"
   "3:\n"
   "ldr lr, " SLOT_ADVANCES "\n"
-  "cmp lr, #0\n"
-  "bne.w 9f\n"
+  "wls lr, lr, 5f\n"
+  "b.w 9f\n"
   "5:\n"
   "ldr lr, " SLOT_PIXELS "\n"
-  "subs lr, lr, #1\n"
+  "sub lr, lr, #1\n"
   "str lr, " SLOT_PIXELS "\n"
-  "bne.w 1b\n"
+  "wls lr, lr, 6f\n"
+  "b.w 1b\n"
+  "6:\n"
   "ldr lr, " SLOT_SEGMENTS_LEFT "\n"
   "subs lr, lr, #1\n"
   "str lr, " SLOT_SEGMENTS_LEFT "\n"
@@ -193,10 +199,8 @@ __asm__(SECTION(NAME_3X3) FINISH_LINEAR("r10") ".popsection\n");
 __asm__(SECTION(NAME_3X3)
   "9:\n"
   "ldr lr, " SLOT_REST "\n"
-  "cmp lr, #0\n"
-  "beq.w 4f\n"
+  "wls lr, lr, 4f\n"
   "vctp.8 lr\n"
-  LOAD_IS_LINEAR("lr")
   ".popsection\n");
 __asm__(SECTION(NAME_3X3) NINE_TAPS(REST, REST) ".popsection\n");
 __asm__(SECTION(NAME_3X3) FINISH("r10") STORE_REST

@@ -19,5 +19,7 @@ typedef struct {
  * output: [output width][output_channels]. No scratch. */
 void ek_pad_s8__ref(const void *layer, const void *const *rows, void *output,
                     const ek_region *region, void *scratch);
+void ek_pad_s8__c(const void *layer, const void *const *rows, void *output, const ek_region *region,
+                  void *scratch);
 
 #endif

@@ -14,5 +14,7 @@ typedef struct {
 /* rows: one pointer, to [input width][channels]. output: [output width][channels]. No scratch. */
 void ek_resize_nearest_s8__ref(const void *layer, const void *const *rows, void *output,
                                const ek_region *region, void *scratch);
+void ek_resize_nearest_s8__c(const void *layer, const void *const *rows, void *output,
+                             const ek_region *region, void *scratch);
 
 #endif

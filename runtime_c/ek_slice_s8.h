@@ -16,5 +16,7 @@ typedef struct {
 /* rows: one pointer, to an input row. output: [output width][channels]. No scratch. */
 void ek_slice_s8__ref(const void *layer, const void *const *rows, void *output,
                       const ek_region *region, void *scratch);
+void ek_slice_s8__c(const void *layer, const void *const *rows, void *output,
+                    const ek_region *region, void *scratch);
 
 #endif

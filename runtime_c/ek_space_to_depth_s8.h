@@ -18,5 +18,7 @@ typedef struct {
  * output: [output width][block * block * channels]. No scratch. */
 void ek_space_to_depth_s8__ref(const void *layer, const void *const *rows, void *output,
                                const ek_region *region, void *scratch);
+void ek_space_to_depth_s8__c(const void *layer, const void *const *rows, void *output,
+                             const ek_region *region, void *scratch);
 
 #endif

@@ -10,8 +10,10 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from support.dsp_cases import depthwise, pointwise
+from support.dsp_cases import pointwise
+from support.dsp_depthwise_cases import depthwise
 
+from edgekit.converters import choose as choice_of_kernels
 from edgekit.converters.choose import Choice, choose
 from edgekit.ir import Call, Node, Port, QGraph, Quantization, Tensor
 from edgekit.kernel import Kernel
@@ -147,3 +149,27 @@ def test_no_combination_of_kernels_is_cheaper(seed: int) -> None:
 
 def _pointwise_of_24() -> Call:
     return pointwise(SIZE, CHANNELS, CHANNELS, height=SIZE)
+
+
+@pytest.mark.parametrize(("factor", "isa"), [(1.01, "ref"), (0.99, "c")])
+def test_a_kernel_that_saves_too_little_is_not_worth_its_code(factor: float, isa: str) -> None:
+    graph = _chain([_pointwise(), _lookup()])
+    calls = list(graph.calls())
+    with mock.patch.object(choice_of_kernels, "RARE_SHARE", 0.0):
+        fast = _kernels(choose(graph, M4))
+    plain = next(
+        k for k in lookup.OPERATOR.kernels if k.isa == "ref" and k.refusal(calls[1]) is None
+    )
+    saved = plain.instructions(calls[1]) - fast[1].instructions(calls[1])
+    assert fast[1].isa == "c" and saved > 0
+    total = sum(k.instructions(c) for k, c in zip(fast, calls, strict=True))
+    with mock.patch.object(choice_of_kernels, "RARE_SHARE", factor * saved / total):
+        found = _kernels(choose(graph, M4))
+    assert found[0] is fast[0]
+    assert found[1].isa == isa
+
+
+def test_what_a_planar_layer_reads_has_no_plain_kernel() -> None:
+    with mock.patch.object(choice_of_kernels, "RARE_SHARE", 1e9):
+        kernels = _kernels(choose(_chain([_pointwise(), _depthwise()]), M4))
+    assert kernels == [DSP_4X2, ROW_PLANAR[0]]

@@ -9,21 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.dsp_cases import (
-    any_depthwise,
-    crafted_depthwise,
-    crafted_nhwc,
     crafted_pointwise,
-    depthwise,
     noise,
-    planar_kernel,
     pointwise,
-    random_trials,
+    random_pointwise,
     weighted_call,
 )
 from support.dsp_convolution_cases import (
     convolution,
     crafted_convolutions,
     random_convolutions,
+)
+from support.dsp_depthwise_cases import (
+    any_depthwise,
+    crafted_depthwise,
+    crafted_nhwc,
+    depthwise,
+    planar_kernel,
+    random_depthwise,
 )
 from support.kernel_trials import (
     HOST_COMPILERS,
@@ -59,13 +62,13 @@ SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "depthwise": lambda: tuple(crafted_depthwise()),
     "depthwise_nhwc": lambda: tuple(crafted_nhwc()),
     "convolutions": lambda: tuple(crafted_convolutions()),
-    "random": lambda: (*random_trials(60), *random_convolutions(60)),
+    "random": lambda: (*random_pointwise(60), *random_depthwise(60), *random_convolutions(60)),
 }
 RequireProgram = Callable[[str], str]
 
 
 def _few_trials() -> tuple[Trial, ...]:
-    return (*random_trials(8), *random_convolutions(12))
+    return (*random_pointwise(8), *random_depthwise(8), *random_convolutions(12))
 
 
 def _write(folder: Path, trials: Sequence[Trial], platform: str) -> list[Path]:

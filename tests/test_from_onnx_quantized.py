@@ -254,7 +254,7 @@ def test_scale_that_is_no_scale_is_refused(scale: float, tmp_path: Path) -> None
     for constant in model.graph.initializer:
         if constant.name == "x_scale":
             constant.CopyFrom(tensor("x_scale", scale))
-    with pytest.raises(BadInputError, match="a scale is not above 0"):
+    with pytest.raises(BadInputError, match=r"a scale is not above 0|it holds NaN"):
         import_onnx(saved(model, tmp_path))
 
 

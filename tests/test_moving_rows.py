@@ -117,7 +117,8 @@ NETWORKS: dict[str, Callable[[], QGraph]] = {
 def test_network_streams(name: str, tmp_path: Path) -> None:
     pulled = convert_planned(NETWORKS[name](), "pull")
     layered = convert_planned(NETWORKS[name](), "pull", primitive="L")
-    assert 2 * pulled.manifest.arena_bytes < layered.manifest.arena_bytes
+    # Not a half: the scratch of the kernels is a part of both, and the same.
+    assert 9 * pulled.manifest.arena_bytes < 5 * layered.manifest.arena_bytes
     check_on_host(pulled, tmp_path / "pulled")
     check_on_host(convert_planned(NETWORKS[name](), "stream"), tmp_path / "streamed")
 

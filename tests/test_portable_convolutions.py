@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.conformance import check_kernel
-from support.dsp_cases import crafted_depthwise, crafted_pointwise
+from support.dsp_cases import crafted_pointwise
+from support.dsp_depthwise_cases import crafted_depthwise
 from support.graphs import HALF_3, SAME_3, GraphBuilder, square
 from support.kernel_library import host_library
 from support.kernel_trials import Trial

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,20 @@ def _output(graph: QGraph, name: str) -> str:
     return next(node.outputs[0] for node in graph.nodes if node.name == name)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_file_gives_the_same_integers_back(name: str, tmp_path: Path) -> None:
+    from edgekit.converters.from_onnx import import_onnx
+    from edgekit.converters.legalize import legalize_integer
+    from edgekit.converters.to_tflite import compare
+
+    graph = quantized(*MODELS[name]())
+    path = tmp_path / "model.onnx"
+    path.write_bytes(to_onnx(graph))
+    again = import_onnx(path).graph
+    assert isinstance(again, QGraph)
+    assert compare(legalize_integer(graph), legalize_integer(again)) == []
+
+
 class Moving(nn.Module):
     """What moves or compares elements only: the same integers, all of them."""
 
@@ -216,6 +231,17 @@ def test_every_operator_has_a_form_or_is_known_to_have_none() -> None:
         "tile",
     }
     assert set(operators()) - set(FORMS) == without
+
+
+def test_command_writes_the_file(tmp_path: Path) -> None:
+    from edgekit.cli.app import run
+    from edgekit.converters.to_tflite import to_tflite
+
+    graph = quantized(*torch_models.ds_cnn())
+    model, output = tmp_path / "model.tflite", tmp_path / "model.onnx"
+    model.write_bytes(to_tflite(graph))
+    assert run(["quantize", str(model), "-o", str(output)]) == 0
+    onnx.checker.check_model(onnx.load(output))
 
 
 def test_a_clamp_inside_the_range_is_kept() -> None:

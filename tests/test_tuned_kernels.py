@@ -26,13 +26,17 @@ from edgekit.ops._extremum import IDENTITY, ExtremumArithmetic
 from edgekit.ops._operator import Case
 from edgekit.ops.add import Add
 from edgekit.ops.average_pool2d import AveragePool2d
+from edgekit.ops.concat import Concat
 from edgekit.ops.lookup import Lookup
 from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.maximum import Maximum
 from edgekit.ops.mean import Mean
 from edgekit.ops.minimum import Minimum
 from edgekit.ops.mul import Mul
+from edgekit.ops.pad import Pad
 from edgekit.ops.requantize import Requantize
+from edgekit.ops.resize_nearest import ResizeNearest
+from edgekit.ops.slice import Slice
 from edgekit.ops.softmax import Softmax
 from edgekit.ops.sub import Sub
 from edgekit.pipeline import ConvertOptions, convert_model, to_integers
@@ -43,6 +47,7 @@ from edgekit.window import Axis, Window
 
 MAP = (1, 12, 12, 32)
 HALVES = Axis(2, 2)
+TWICE = tuple(place // 2 for place in range(24))
 WHOLE = Window(Axis(12), Axis(12))
 
 
@@ -94,6 +99,21 @@ LAYERS: dict[str, Layer] = {
     ),
     "average_12x12": Layer(
         lambda b, x, _: b.node("average_pool2d", AveragePool2d(WHOLE), x), (212, 465, 665, 425, 135)
+    ),
+    "concat_of_two_scales": Layer(
+        lambda b, x, _: b.node("concat", Concat(3), x, b.constant(MAP)),
+        (5.7, 5.8, 7.7, 6.3),
+    ),
+    "pad": Layer(
+        lambda b, x, _: b.node("pad", Pad((0, 1, 1, 0), (0, 1, 1, 0)), x), (1.2, 1.2, 1.7, 2.3)
+    ),
+    "slice": Layer(
+        lambda b, x, _: b.node("slice", Slice((0, 2, 3, 0), (1, 8, 8, 32), (1, 1, 1, 1)), x),
+        (1.3, 1.3, 2.0, 2.1),
+    ),
+    "resize_nearest": Layer(
+        lambda b, x, _: b.node("resize_nearest", ResizeNearest(TWICE, TWICE), x),
+        (1.7, 1.8, 2.9, 2.6),
     ),
     "mean_12x12": Layer(
         lambda b, x, _: b.node("mean", Mean((1, 2), True), x), (228, 460, 655, 436, 235)

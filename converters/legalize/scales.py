@@ -152,11 +152,12 @@ def _fresh(view: View, name: str) -> str:
 def _constants(node: Node, weights: Array | None, bias: Array | None) -> dict[int, Tensor]:
     """The new constants by input position."""
     arrays = {WEIGHTS: ("weights", weights), BIAS: ("bias", bias)}
-    return {
-        position: constant(f"{node.name}/{label}", data.astype(np.float32))
-        for position, (label, data) in arrays.items()
-        if data is not None
-    }
+    with np.errstate(over="ignore"):  # Inf, which verify() refuses
+        return {
+            position: constant(f"{node.name}/{label}", data.astype(np.float32))
+            for position, (label, data) in arrays.items()
+            if data is not None
+        }
 
 
 def _with_constants(inputs: tuple[str, ...], tensors: Mapping[int, Tensor]) -> tuple[str, ...]:

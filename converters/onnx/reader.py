@@ -65,8 +65,10 @@ class _Reader:
             raise BadInputError(f"{self.name}: it holds no operators or no outputs")
         constants = self._constants(graph)
         operators = tuple(self._operator(node) for node in graph.node)
-        inputs = tuple(self._input(value) for value in graph.input if value.name not in constants)
-        outputs = tuple(value.name for value in graph.output)
+        inputs = tuple(
+            self._input(value) for value in graph.input if text(value.name) not in constants
+        )
+        outputs = tuple(text(value.name) for value in graph.output)
         check_order(self.name, operators, [*constants, *(i.name for i in inputs)], outputs)
         if self.problems:
             raise UnsupportedError(*dict.fromkeys(self.problems))
@@ -77,7 +79,7 @@ class _Reader:
     def _versions(self) -> Mapping[str, int]:
         versions = {}
         for entry in self.model.opset_import:
-            versions["" if entry.domain == "ai.onnx" else entry.domain] = entry.version
+            versions[_domain(entry.domain)] = entry.version
         newest = self.onnx.defs.onnx_opset_version()
         version = versions.get(ONNX)
         if version is None:
@@ -94,7 +96,9 @@ class _Reader:
             raise BadInputError(f"{self.name}: it has {self.nodes} nodes; up to {8 * MAX_NODES}")
         if graph.sparse_initializer:
             self.problems.append(f"{self.name}: sparse constants; store them densely")
-        constants = {tensor.name: self.tensor(tensor, tensor.name) for tensor in graph.initializer}
+        constants = {
+            (name := text(tensor.name)): self.tensor(tensor, name) for tensor in graph.initializer
+        }
         if len(constants) != len(graph.initializer):
             raise BadInputError(f"{self.name}: two constants have one name")
         return constants
@@ -106,10 +110,11 @@ class _Reader:
         constants = self._constants(graph)
         operators = tuple(self._operator(node) for node in graph.node)
         self.depth -= 1
-        return BranchRecord(operators, tuple(value.name for value in graph.output), constants)
+        return BranchRecord(operators, tuple(text(v.name) for v in graph.output), constants)
 
     def _input(self, value: Any) -> InputRecord:
-        where = f"input '{value.name}'"
+        name = text(value.name)
+        where = f"input '{name}'"
         if not value.type.HasField("tensor_type"):
             raise UnsupportedError(f"{where}: it is not a tensor; only tensors are supported")
         tensor = value.type.tensor_type
@@ -128,10 +133,10 @@ class _Reader:
                 size = 1
             if size is None:
                 raise BadInputError(
-                    f"{where}: axis {axis} is open ('{dim.dim_param}'); export with fixed sizes"
+                    f"{where}: axis {axis} is open ('{text(dim.dim_param)}'); export with fixed sizes"
                 )
             sizes.append(size)
-        return InputRecord(value.name, _checked_shape(tuple(sizes), where), dtype)
+        return InputRecord(name, _checked_shape(tuple(sizes), where), dtype)
 
     def _dtype(self, code: int, where: str) -> str:
         try:
@@ -172,13 +177,12 @@ class _Reader:
         return array
 
     def _operator(self, node: Any) -> OperatorRecord:
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        record = OperatorRecord(
-            node.op_type, domain, node.name, tuple(node.input), tuple(node.output), {}
-        )
+        domain = _domain(node.domain)
+        inputs, outputs = (tuple(map(text, names)) for names in (node.input, node.output))
+        record = OperatorRecord(text(node.op_type), domain, text(node.name), inputs, outputs, {})
         if len(record.inputs) + len(record.outputs) > MAX_NODES:
             raise BadInputError(f"{record}: it has too many inputs and outputs")
-        attributes = {a.name: self._attribute(a, record) for a in node.attribute}
+        attributes = {text(a.name): self._attribute(a, record) for a in node.attribute}
         for name in POSITIVE:
             values = np.atleast_1d(attributes.get(name, 1))
             if values.dtype.kind != "i" or (values < 1).any() or (values > LARGEST).any():
@@ -199,27 +203,34 @@ class _Reader:
         simple: Mapping[Any, Callable[[], Any]] = {
             kinds.FLOAT: lambda: float(attribute.f),
             kinds.INT: lambda: int(attribute.i),
-            kinds.STRING: lambda: attribute.s.decode("utf-8", "replace"),
+            kinds.STRING: lambda: text(attribute.s),
             kinds.FLOATS: lambda: [float(value) for value in attribute.floats],
             kinds.INTS: lambda: [int(value) for value in attribute.ints],
-            kinds.STRINGS: lambda: [
-                value.decode("utf-8", "replace") for value in attribute.strings
-            ],
+            kinds.STRINGS: lambda: [text(value) for value in attribute.strings],
             kinds.TENSOR: lambda: self.tensor(attribute.t, str(record)),
         }
         if attribute.type == kinds.GRAPH and record.op == "If" and not attribute.g.input:
             return self._branch(attribute.g)
         if attribute.ref_attr_name or attribute.type not in simple:
             self.problems.append(
-                f"{record}: its attribute '{attribute.name}' is no number, text or tensor "
+                f"{record}: its attribute '{text(attribute.name)}' is no number, text or tensor "
                 "(a graph of its own); export without control flow"
             )
             return None
         value = simple[attribute.type]()
         numbers = value if isinstance(value, list) else [value]
         if any(isinstance(v, float) and math.isnan(v) for v in numbers):
-            raise BadInputError(f"{record}: its attribute '{attribute.name}' is NaN")
+            raise BadInputError(f"{record}: its attribute '{text(attribute.name)}' is NaN")
         return value
+
+
+def text(value: str | bytes) -> str:
+    """A string of the file; protobuf leaves bytes where they are not UTF-8."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _domain(value: str | bytes) -> str:
+    return ONNX if text(value) == "ai.onnx" else text(value)
 
 
 def check_order(

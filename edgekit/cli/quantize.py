@@ -26,7 +26,7 @@ def quantize(
     model: Model,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="OUT.tflite", help="The file to write."),
+        typer.Option("-o", "--output", metavar="OUT.onnx|OUT.tflite", help="The file to write."),
     ],
     calib: Calibration = None,
     scheme: Annotated[
@@ -64,8 +64,10 @@ def quantize(
 ) -> None:
     """Quantize a float network after its training, and write it for other tools.
 
-    The reference kernels of TensorFlow Lite compute of the .tflite what edgekit's reference
-    computes, bit for bit. What has no exact form in the format is refused (exit code 3).
+    The reference kernels of TensorFlow Lite compute of a .tflite what edgekit's reference
+    computes, bit for bit; what has no exact form there is refused (exit code 3). An .onnx has float
+    operators between QuantizeLinear and DequantizeLinear; onnxruntime rounds at most
+    0.5% of the elements of a layer to the next step.
 
     With --explain, remedies are tried one after the other and the table shows what each gains. They
     are applied to the file only where --target-sqnr or --max-drop asks for it.

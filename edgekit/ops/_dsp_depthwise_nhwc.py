@@ -72,10 +72,9 @@ def _weight_words(weights: Array) -> Array:
     return np.concatenate([pairs, lane_words(last[:, :2], last[:, 2:])], axis=1)
 
 
-def _pack(call: Call, binding: Binding) -> CStruct:
-    arithmetic: WeightedArithmetic = call.node.arithmetic
-    window: Window = call.node.attributes.window
-    matrix, finish = _matrix(call), _finish(call)
+def _packed(call: Call, finish: LayerFinish) -> Array:
+    """The parameters of ek_dsp_depthwise_taps.h, group after group."""
+    matrix = _matrix(call)
     unit = 1 if finish.finish is Finish.GENERAL else 2
     bias = unit * np.where(finish.is_constant, 0, folded_sums(call, matrix).bias)
     matrix = unit * np.where(finish.is_constant[:, None], 0, matrix)
@@ -92,12 +91,19 @@ def _pack(call: Call, binding: Binding) -> CStruct:
         _weight_words(of_groups(matrix)),
         words(of_groups(finish.parameters).reshape(len(groups), -1)),
     ]
+    return np.concatenate(columns, axis=1).ravel()
+
+
+def _pack(call: Call, binding: Binding) -> CStruct:
+    arithmetic: WeightedArithmetic = call.node.arithmetic
+    window: Window = call.node.attributes.window
+    finish = _finish(call)
     raised, lowered = finish.clamp or (0, 0)
     _, _, input_width, input_channels = call.inputs[INPUT].shape
     return CStruct(
         "ek_depthwise_conv2d_s8_nhwc",
         {
-            "packed": np.concatenate(columns, axis=1).ravel(),
+            "packed": _packed(call, finish),
             "zero_points": np.full(input_channels, arithmetic.input_zero_point, np.int8),
             "input_width": input_width,
             "input_channels": input_channels,

@@ -9,8 +9,10 @@ from edgekit.ir import Array, Call
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel, WriteBehind
 from edgekit.ops._mve_matrix import (
     CHANNEL_GROUP,
+    LANES,
     TILE_PIXELS,
     channel_bytes,
+    columns_inside,
     matrix_instructions,
     matrix_members,
     matrix_problem,
@@ -89,19 +91,28 @@ def _pointwise_instructions(call: Call) -> float:
 
 
 def _instructions(call: Call) -> float:
-    """Counted under QEMU, gcc 12 -O2; the windows are gathered row by row or, with dilation or
-    groups, tap by tap.
-    """
-    _, kernel_height, kernel_width, _ = call.inputs[WEIGHTS].shape
+    """Counted under QEMU, gcc 12 -O2."""
     _, height, width, channels = call.output.shape
     groups, depth = _groups(call), _window_bytes(call)
-    adjacent = groups == 1 and call.node.attributes.window.width.dilation == 1
-    runs, run_bytes = (1, depth // kernel_height)
-    if not adjacent:
-        runs, run_bytes = kernel_width, run_bytes // kernel_width
-    gathered = 30.0 + runs * (45 + kernel_height * (9.0 + 3 * -(-run_bytes // 16)))
     row = matrix_instructions(pixels=width, channels=channels // groups, depth=depth)
-    return height * (60.0 + groups * (20.0 * -(-width // TILE_PIXELS) + row + width * gathered))
+    tiles = 20.0 * -(-width // TILE_PIXELS)
+    return height * (60.0 + groups * (tiles + row + _gathering(call)))
+
+
+def _gathering(call: Call) -> float:
+    """Instructions that gather the windows of a row: row by row inside of the map, in runs of taps
+    at its borders, tap by tap with dilation or groups.
+    """
+    _, kernel_height, kernel_width, channels = call.inputs[WEIGHTS].shape
+    width = call.output.shape[2]
+
+    def run(taps: float) -> float:
+        return 40.0 + kernel_height * (9.0 + 3 * -(-taps * channels // LANES))
+
+    if _groups(call) > 1 or call.node.attributes.window.width.dilation > 1:
+        return width * (40.0 + kernel_width * run(1))
+    inside = len(columns_inside(call))
+    return inside * run(kernel_width) + (width - inside) * (60.0 + 2 * run(kernel_width / 2))
 
 
 POINTWISE = Kernel(

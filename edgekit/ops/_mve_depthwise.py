@@ -8,8 +8,9 @@ import numpy as np
 from edgekit.ir import Array, Call
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
 from edgekit.ops._dsp_requantize import folded_sums, sums_problem, words
+from edgekit.ops._mve_matrix import columns_inside
 from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
-from edgekit.window import Axis, Window
+from edgekit.window import Window
 
 _LANES = 16
 _MOST_TAPS = 65
@@ -69,7 +70,7 @@ def _pack(call: Call, binding: Binding) -> CStruct:
     arithmetic: WeightedArithmetic = call.node.arithmetic
     width = call.node.attributes.window.width
     _, kernel_height, kernel_width, channels = call.inputs[WEIGHTS].shape
-    matrix, inside = _matrix(call), _columns_inside(call)
+    matrix, inside = _matrix(call), columns_inside(call)
     by_tap = _by_group(_padded_taps(matrix)).transpose(0, 2, 1)
     return CStruct(
         "ek_depthwise_conv2d_s8_interleaved",
@@ -102,23 +103,14 @@ def _instructions(call: Call) -> float:
     taps = window.height.kernel * window.width.kernel
     is_3x3 = window.height.kernel == window.width.kernel == 3
     clamp = (arithmetic.output_zero_point, arithmetic.minimum, arithmetic.maximum)
-    group = (119.0 if is_3x3 else 53.0 + 41 * _quads(taps)) + 12 * (clamp != (-128, -128, 127))
+    group = (118.0 if is_3x3 else 53.0 + 41 * _quads(taps)) + 13 * (clamp != (-128, -128, 127))
     whole, rest = divmod(channels, _LANES)
     last = group + (9.0 if is_3x3 else 2.0 + 5 * _quads(taps)) if rest else 0.0
     moves = 18.0 if is_3x3 else 8.0 + 1.5 * taps
-    pixel = 13.0 + whole * group + last + moves * bool(rest or window.width.stride > 1)
-    runs = width - len(_columns_inside(call)) + 1
+    pixel = 12.0 + whole * group + last + moves * bool(rest or window.width.stride > 1)
+    runs = width - len(columns_inside(call)) + 1
     row = 190.0 + runs * (90.0 if is_3x3 else 130.0 + 5.5 * taps)
     return height * (row + width * pixel)
-
-
-def _columns_inside(call: Call) -> range:
-    """Output columns none of whose taps leaves the width of the map."""
-    axis: Axis = call.node.attributes.window.width
-    size = call.inputs[INPUT].shape[2]
-    begin = -(-axis.pad_before // axis.stride)
-    end = (size - axis.extent + axis.pad_before) // axis.stride + 1
-    return range(begin, min(max(end, begin), call.output.shape[2]))
 
 
 MVE = Kernel(

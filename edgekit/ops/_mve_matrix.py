@@ -8,7 +8,8 @@ import numpy as np
 from edgekit.ir import Array, Call
 from edgekit.kernel import CValue
 from edgekit.ops._dsp_requantize import folded_sums, sums_problem, words
-from edgekit.ops._weighted import WeightedArithmetic
+from edgekit.ops._weighted import INPUT, WeightedArithmetic
+from edgekit.window import Axis
 
 LANES = 16
 """Inputs that one VMLADAVA.S8 multiplies."""
@@ -71,6 +72,15 @@ def _parameters(columns: Array, is_general: bool) -> Array:
     by_column = columns.transpose(0, 2, 1).copy()
     by_column[:, 0] = by_column[:, 0, _BIAS_ORDER]
     return words(by_column[:, : 4 if is_general else 3]).ravel()
+
+
+def columns_inside(call: Call) -> range:
+    """Output columns none of whose taps leaves the width of the map."""
+    axis: Axis = call.node.attributes.window.width
+    size = call.inputs[INPUT].shape[2]
+    begin = -(-axis.pad_before // axis.stride)
+    end = (size - axis.extent + axis.pad_before) // axis.stride + 1
+    return range(begin, min(max(end, begin), call.output.shape[2]))
 
 
 def matrix_instructions(*, pixels: int, channels: int, depth: int) -> float:

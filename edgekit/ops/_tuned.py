@@ -7,7 +7,23 @@ import dataclasses
 from collections.abc import Callable
 
 from edgekit.ir import Call
-from edgekit.kernel import Kernel
+from edgekit.kernel import Binding, Kernel
+from edgekit.layout import NHWC
+
+
+def copied(*, bytes_each: int, copies: int) -> float:
+    """Instructions of ``copies`` calls of memcpy or memset, and of finding their places."""
+    return copies * (32.0 + 0.4 * bytes_each)
+
+
+def refuse_strided(kernel: Kernel) -> Callable[[Call], str | None]:
+    """Accepts layers whose channels lie side by side: ``channel_stride`` of their struct is 1."""
+
+    def refusal(call: Call) -> str | None:
+        stride = kernel.pack(call, Binding((NHWC,))).members["channel_stride"]
+        return None if stride == 1 else "its channels do not lie side by side"
+
+    return refusal
 
 
 def tuned_twin(

@@ -72,6 +72,21 @@ def concat_arithmetic(
     )
 
 
+def _rescaled(call: Call, position: int, x: Array) -> Array:
+    """Integers of the input at ``position`` in the output's scale and type."""
+    arithmetic: ConcatArithmetic = call.node.arithmetic
+    minimum, maximum = activation_range(call)
+    values: Array = requantize(
+        x.astype(np.int64) - arithmetic.zero_points[position],
+        arithmetic.multipliers[position],
+        arithmetic.shifts[position],
+        zero_point=arithmetic.output_zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    ).astype(call.output.dtype)
+    return values
+
+
 def _stacks(call: Call) -> bool:
     """Whether the inputs lie one below the other, so that each has rows of its own."""
     attributes: Concat = call.node.attributes
@@ -174,6 +189,43 @@ COPY_ROWS = dataclasses.replace(
     instructions=lambda call: call.output.elements + 20.0 * _row_copies(call),
     write_behind=BY_ROW,
 )
+
+
+def _pack_tables(call: Call, binding: Binding) -> CStruct:
+    """One table for each other scale and zero point among the inputs; none for those to copy."""
+    values = np.arange(-128, 128)
+    rescaled = [_rescaled(call, position, values) for position in range(len(call.inputs))]
+    tables: dict[bytes, int] = {}
+    table_of = [
+        -1 if np.array_equal(table, values) else tables.setdefault(table.tobytes(), len(tables))
+        for table in rescaled
+    ]
+    return CStruct(
+        "ek_concat_s8_table",
+        {
+            **_places(call),
+            "table_of": np.array(table_of, np.int32),
+            "tables": np.frombuffer(b"".join(tables) or bytes(1), np.int8),
+        },
+    )
+
+
+TABLE = dataclasses.replace(
+    REF,
+    symbol="ek_concat_s8_table__c",
+    isa="c",
+    pack=_pack_tables,
+    instructions=lambda call: 4.0 * call.output.elements + 40.0 * len(call.inputs),
+    stack_bytes=96,
+)
+TABLE_ROWS = dataclasses.replace(
+    REF_ROWS,
+    symbol="ek_concat_s8_table__c_rows",
+    isa="c",
+    pack=_pack_tables,
+    instructions=lambda call: 4.0 * call.output.elements + 25.0 * _row_copies(call),
+    stack_bytes=128,
+)
 _ZERO_POINTS = ("zero_points", "output_zero_point")
 S16 = int16_twin(REF, "ek_concat_s16__ref", without=_ZERO_POINTS)
 S16_ROWS = int16_twin(REF_ROWS, "ek_concat_s16__ref_rows", without=_ZERO_POINTS)
@@ -184,7 +236,7 @@ class ConcatOperator(Operator):
     wants_equal_scales = True
     attributes = Concat
     arithmetic = ConcatArithmetic
-    kernels = (COPY, COPY_ROWS, REF, REF_ROWS, S16, S16_ROWS)
+    kernels = (COPY, COPY_ROWS, TABLE, TABLE_ROWS, REF, REF_ROWS, S16, S16_ROWS)
 
     def output_shape(self, attributes: Concat, inputs: Sequence[Shape]) -> Shape:
         axis = attributes.axis
@@ -218,26 +270,8 @@ class ConcatOperator(Operator):
         verify_output_range(call, zero_points, *activation_range(call))
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
-        arithmetic: ConcatArithmetic = call.node.arithmetic
-        minimum, maximum = activation_range(call)
-        parts = [
-            requantize(
-                x.astype(np.int64) - zero_point,
-                multiplier,
-                shift,
-                zero_point=arithmetic.output_zero_point,
-                minimum=minimum,
-                maximum=maximum,
-            )
-            for x, zero_point, multiplier, shift in zip(
-                inputs,
-                arithmetic.zero_points,
-                arithmetic.multipliers,
-                arithmetic.shifts,
-                strict=True,
-            )
-        ]
-        return np.concatenate(parts, axis=call.node.attributes.axis).astype(call.output.dtype)
+        parts = [_rescaled(call, position, x) for position, x in enumerate(inputs)]
+        return np.concatenate(parts, axis=call.node.attributes.axis)
 
     def evaluate_float(self, call: Call, inputs: Sequence[Array]) -> Array:
         return np.concatenate(inputs, axis=call.node.attributes.axis)

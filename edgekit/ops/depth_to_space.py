@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.layout import map_size
 from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_space
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MovingOperator, moving_case, row_table, verify_map
 from edgekit.ops._operator import Case
+from edgekit.ops._tuned import copied, refuse_strided, tuned_twin
 from edgekit.window import RowTable
 
 
@@ -30,13 +32,22 @@ REF = Kernel(
     write_behind=BY_ROW,
     stack_bytes=128,
 )
+
+
+def _copied(call: Call) -> float:
+    """The channels of every pixel."""
+    height, width, channels = map_size(call.output.shape)
+    return copied(bytes_each=channels, copies=height * width)
+
+
+TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=96, accepts=refuse_strided(REF))
 S16 = int16_twin(REF, "ek_depth_to_space_s16__ref")
 
 
 class DepthToSpaceOperator(MovingOperator):
     name = "depth_to_space"
     attributes = Blocks
-    kernels = (REF, S16)
+    kernels = (TUNED, REF, S16)
 
     def output_shape(self, attributes: Blocks, inputs: Sequence[Shape]) -> Shape:
         _, height, width, deep = inputs[0]

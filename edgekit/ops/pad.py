@@ -19,6 +19,7 @@ from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MAX_TABLE, row_table
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.ops._tuned import copied, tuned_twin
 from edgekit.window import Axis, RowMap
 
 PadMode = Literal["constant", "reflect", "symmetric", "replicate", "circular"]
@@ -109,6 +110,17 @@ REF = Kernel(
     write_behind=BY_ROW,
     stack_bytes=96,
 )
+
+
+def _copied(call: Call) -> float:
+    """Whole rows, or the channels of every pixel where they have a border."""
+    height, width, channels = map_size(call.output.shape)
+    if map_size(call.inputs[0].shape)[2] == channels:
+        return height * 150.0 + copied(bytes_each=width * channels, copies=height)
+    return copied(bytes_each=channels, copies=2 * height * width)
+
+
+TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=128)
 MIRROR_REF = Kernel(
     symbol="ek_mirror_pad_s8__ref",
     isa="ref",
@@ -127,7 +139,7 @@ class PadOperator(Operator):
     name = "pad"
     attributes = Pad
     arithmetic = PadArithmetic
-    kernels = (REF, MIRROR_REF, S16, S16_MIRRORED)
+    kernels = (TUNED, REF, MIRROR_REF, S16, S16_MIRRORED)
 
     def output_shape(self, attributes: Pad, inputs: Sequence[Shape]) -> Shape:
         sizes = zip(attributes.before, inputs[0], attributes.after, strict=True)

@@ -10,10 +10,12 @@ import numpy as np
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.layout import map_size
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MAX_TABLE, MovingOperator, moving_case, row_table, verify_map
 from edgekit.ops._operator import Case
+from edgekit.ops._tuned import copied, tuned_twin
 from edgekit.window import RowTable
 
 
@@ -49,13 +51,22 @@ REF = Kernel(
     write_behind=BY_ROW,
     stack_bytes=64,
 )
+
+
+def _copied(call: Call) -> float:
+    """The channels of every pixel."""
+    height, width, channels = map_size(call.output.shape)
+    return copied(bytes_each=channels, copies=height * width)
+
+
+TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=96)
 S16 = int16_twin(REF, "ek_resize_nearest_s16__ref")
 
 
 class ResizeNearestOperator(MovingOperator):
     name = "resize_nearest"
     attributes = ResizeNearest
-    kernels = (REF, S16)
+    kernels = (TUNED, REF, S16)
 
     def output_shape(self, attributes: ResizeNearest, inputs: Sequence[Shape]) -> Shape:
         return (1, len(attributes.rows), len(attributes.columns), inputs[0][3])

@@ -16,6 +16,7 @@ from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MovingArithmetic, MovingOperator, row_table
 from edgekit.ops._operator import Case, Operator, case_graph
+from edgekit.ops._tuned import copied, refuse_strided, tuned_twin
 from edgekit.window import Axis, RowMap
 
 
@@ -67,13 +68,22 @@ REF = Kernel(
     write_behind=BY_ROW,
     stack_bytes=72,
 )
+
+
+def _copied(call: Call) -> float:
+    """The channels of every pixel; whole rows would be fewer copies."""
+    height, width, channels = map_size(call.output.shape)
+    return copied(bytes_each=channels, copies=height * width)
+
+
+TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=96, accepts=refuse_strided(REF))
 S16 = int16_twin(REF, "ek_slice_s16__ref")
 
 
 class SliceOperator(MovingOperator):
     name = "slice"
     attributes = Slice
-    kernels = (REF, S16)
+    kernels = (TUNED, REF, S16)
 
     def output_shape(self, attributes: Slice, inputs: Sequence[Shape]) -> Shape:
         return attributes.size

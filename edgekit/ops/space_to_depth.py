@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.layout import map_size
 from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_depth
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._moving import MovingOperator, moving_case, verify_map
 from edgekit.ops._operator import Case
+from edgekit.ops._tuned import copied, refuse_strided, tuned_twin
 from edgekit.window import Axis, Window
 
 
@@ -29,13 +31,25 @@ REF = Kernel(
     write_behind=BY_ROW,
     stack_bytes=128,
 )
+
+
+def _copied(call: Call) -> float:
+    """Runs of one input row."""
+    height, width, channels = map_size(call.output.shape)
+    return copied(
+        bytes_each=channels // call.node.attributes.block,
+        copies=height * width * call.node.attributes.block,
+    )
+
+
+TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=96, accepts=refuse_strided(REF))
 S16 = int16_twin(REF, "ek_space_to_depth_s16__ref")
 
 
 class SpaceToDepthOperator(MovingOperator):
     name = "space_to_depth"
     attributes = Blocks
-    kernels = (REF, S16)
+    kernels = (TUNED, REF, S16)
 
     def output_shape(self, attributes: Blocks, inputs: Sequence[Shape]) -> Shape:
         _, height, width, channels = inputs[0]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crafted and random calls of the DSP kernels: tails, every shift, extreme weights, clamps."""
+"""Crafted and random calls of the DSP pointwise kernel: tails, every shift, extreme weights, clamps."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,8 +11,6 @@ from edgekit.ir import Array, Call, Quantization, Tensor, constant
 from edgekit.kernel import Kernel
 from edgekit.layout import row_planar
 from edgekit.ops import operators
-from edgekit.ops._dsp_depthwise import ROW_PLANAR
-from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pointwise import DSP_4X2
 from edgekit.ops._operator import case_graph
 from edgekit.ops._weighted import WeightedArithmetic
@@ -95,32 +92,6 @@ def pointwise(
     )
 
 
-def depthwise(
-    shape: tuple[int, int, int],
-    stride: int,
-    *,
-    kernel: int = 3,
-    pad: tuple[int, int] = (1, 1),
-    clamp: str = "linear",
-    shift: int = -7,
-    seed: int = 0,
-) -> Call:
-    """A square depthwise convolution, padded by ``pad`` on all sides' befores and afters."""
-    random = np.random.default_rng(seed)
-    channels = shape[2]
-    axis = Axis(kernel, stride, 1, *pad)
-    return weighted_call(
-        "depthwise_conv2d",
-        shape,
-        random.integers(-128, 128, (1, kernel, kernel, channels)),
-        window=Window(axis, axis),
-        bias=random.integers(-3000, 3000, channels),
-        shifts=[shift - int(s) for s in random.integers(0, 2, channels)],
-        clamp=clamp,
-        input_zero_point=int(random.integers(-128, 128)),
-    )
-
-
 def noise(call: Call, seed: int) -> Array:
     """Input values, a third of them at the ends of int8."""
     random = np.random.default_rng(seed)
@@ -130,7 +101,7 @@ def noise(call: Call, seed: int) -> Array:
     return np.where(random.random(shape) < 0.33, ends, values).astype(np.int8)
 
 
-def _blocks(kernel: Kernel, call: Call) -> tuple[Block, ...]:
+def blocks_of(kernel: Kernel, call: Call) -> tuple[Block, ...]:
     """Uneven blocks of channels; none where all channels are one block."""
     blocks = uneven_blocks(call.output.shape[3], kernel.channel_blocks(call))
     return blocks if len(blocks) > 1 else ()
@@ -146,7 +117,7 @@ def pointwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Itera
     ranges = ((middle, end), (begin, middle))
     yield whole_map(f"{name}_planar_{ranges}", DSP_4X2, call, x, output=planar, ranges=ranges)
     yield whole_map(f"{name}_planar", DSP_4X2, call, x, output=planar)
-    for number, block in enumerate(_blocks(DSP_4X2, call), start=seed):
+    for number, block in enumerate(blocks_of(DSP_4X2, call), start=seed):
         block_name = f"{name}_{block}"
         if number % 2:
             yield whole_map(block_name, DSP_4X2, call, x, flat=True, block=block)
@@ -168,12 +139,12 @@ def crafted_pointwise() -> Iterator[Trial]:
     yield from _extreme_pointwise()
 
 
-def _bias_for(shift: int) -> Array:
+def bias_for(shift: int) -> Array:
     """Biases that take the sums where a right shift leaves them between the ends of int8."""
     return np.array([1, -1, 3, -3], np.int64) * 2 ** min(max(-shift + 4, 0), 27)
 
 
-def _weights_for(shift: int, shape: tuple[int, ...]) -> Array:
+def weights_for(shift: int, shape: tuple[int, ...]) -> Array:
     limit = min(2 ** max(-shift, 0), 127)
     return np.random.default_rng(shift + 31).integers(-limit, limit + 1, shape)
 
@@ -182,9 +153,9 @@ def _shifted(shift: int) -> tuple[Call, Array]:
     call = weighted_call(
         "conv2d",
         (1, 7, 4),
-        _weights_for(shift, (4, 1, 1, 4)),
+        weights_for(shift, (4, 1, 1, 4)),
         window=Window(Axis(1), Axis(1)),
-        bias=_bias_for(shift),
+        bias=bias_for(shift),
         shifts=[shift, shift, shift, min(shift, -1)],
         multipliers=[2**30, 2**31 - 1, 2**30 + 1, 0x5A827999],
     )
@@ -241,187 +212,8 @@ def _extreme_pointwise() -> Iterator[Trial]:
         yield from pointwise_trials(f"rounding_ties_{clamp}", ties, values)
 
 
-def planar_kernel(call: Call) -> Kernel:
-    """The row-planar kernel of a depthwise convolution."""
-    (kernel,) = (kernel for kernel in ROW_PLANAR if kernel.refusal(call) is None)
-    return kernel
-
-
-def depthwise_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
-    """All columns, and two column ranges that leave columns out; blocks of channels."""
-    kernel = planar_kernel(call)
-    width = call.output.shape[2]
-    random = np.random.default_rng(seed)
-    begin, middle, end = sorted(int(v) for v in random.integers(0, width + 1, 3))
-    yield whole_map(name, kernel, call, x)
-    ranges = ((middle, end), (begin, middle))
-    yield whole_map(f"{name}_{ranges}", kernel, call, x, ranges=ranges)
-    for number, block in enumerate(_blocks(kernel, call), start=seed):
-        columns = ranges if number % 2 else None
-        yield whole_map(f"{name}_{block}_{columns}", kernel, call, x, ranges=columns, block=block)
-
-
-def crafted_depthwise() -> Iterator[Trial]:
-    """Every tail and padding of all kernels, every clamp, every shift, extreme weights."""
-    for kernel, stride in itertools.product((3, 5, 7), (1, 2)):
-        yield from _depthwise_edges(kernel, stride)
-        name = f"dw_{kernel}s{stride}"
-        for clamp in CLAMPS:
-            for width in (6, 8, 11, 14):
-                pad = (kernel // 2, kernel // 2)
-                call = depthwise(
-                    (4, width, 3), stride, kernel=kernel, pad=pad, clamp=clamp, seed=width
-                )
-                yield from depthwise_trials(
-                    f"{name}_{clamp}_{width}", call, noise(call, 1), seed=width
-                )
-        for shift in range(-31, 5, 1 if kernel == 3 else 5):
-            call = _shifted_depthwise(shift, kernel, stride)
-            yield from depthwise_trials(f"{name}_shift_{-shift}", call, noise(call, 2))
-        for clamp in CLAMPS:
-            call = _tied_depthwise(kernel, stride, clamp)
-            values = np.arange(-128, 128).astype(np.int8)
-            x = np.repeat(values, 3).reshape(call.activations[0].shape)
-            yield from depthwise_trials(f"{name}_ties_{clamp}", call, x)
-        for value in (-128, 127):
-            call = _extreme_depthwise(kernel, stride)
-            x = np.full(call.activations[0].shape, value, np.int8)
-            yield from depthwise_trials(f"{name}_extreme_{value}", call, x)
-
-
-def _depthwise_edges(kernel: int, stride: int) -> Iterator[Trial]:
-    """Every width around two groups of pixels, padded in every way or in some."""
-    most = kernel - 1
-    half = most // 2
-    pads = [(half, half), (0, 1), (1, 0), (0, 0), (0, most), (most, 0)]
-    for width in range(1, 18):
-        for pad in pads if kernel == 3 else (pads[width % 6], pads[(width + 1) % 6]):
-            if width + sum(pad) < kernel:
-                continue
-            height = 1 + width % 4 + (most if sum(pad) < most else 0)
-            shape = (height, width, 1 + width % 5)
-            call = depthwise(shape, stride, kernel=kernel, pad=pad, seed=width)
-            name = f"dw_{kernel}s{stride}_{width}_{pad[0]}{pad[1]}"
-            yield from depthwise_trials(name, call, noise(call, width), seed=width)
-
-
-def _same(kernel: int, stride: int) -> Window:
-    axis = Axis(kernel, stride, 1, kernel // 2, kernel // 2)
-    return Window(axis, axis)
-
-
-def _shifted_depthwise(shift: int, kernel: int, stride: int) -> Call:
-    return weighted_call(
-        "depthwise_conv2d",
-        (3, 7, 4),
-        _weights_for(shift, (1, kernel, kernel, 4)),
-        window=_same(kernel, stride),
-        bias=_bias_for(shift),
-        shifts=[shift, shift, shift, min(shift, -1)],
-        multipliers=[2**30, 2**31 - 1, 2**30 + 1, 0x5A827999],
-    )
-
-
-def _tied_depthwise(kernel: int, stride: int, clamp: str) -> Call:
-    """The middle tap alone, so that every input value meets the ties."""
-    weights = np.zeros((1, kernel, kernel, 3), np.int64)
-    weights[0, kernel // 2, kernel // 2] = 1, -3, 5
-    return weighted_call(
-        "depthwise_conv2d",
-        (1, 256, 3),
-        weights,
-        window=_same(kernel, stride),
-        bias=[0, 1, -1],
-        shifts=[-1, -2, -3],
-        multipliers=[2**30] * 3,
-        clamp=clamp,
-        input_zero_point=0,
-    )
-
-
-def _extreme_depthwise(kernel: int, stride: int) -> Call:
-    weights = np.stack([np.full((kernel, kernel), w) for w in (-128, 127, 0, 1)], axis=2)[None]
-    return weighted_call(
-        "depthwise_conv2d",
-        (3, 9, 4),
-        weights,
-        window=_same(kernel, stride),
-        bias=[5, -5, 2**30, 2**29],
-        shifts=[-12, -11, 2, -22],
-        input_zero_point=127,
-    )
-
-
-def any_depthwise(
-    shape: tuple[int, int, int],
-    window: Window,
-    *,
-    multiplier: int = 1,
-    clamp: str = "linear",
-    shift: int = -7,
-    seed: int = 0,
-) -> Call:
-    """A depthwise convolution of any window with random weights, -128 among them."""
-    random = np.random.default_rng(seed)
-    outputs = shape[2] * multiplier
-    return weighted_call(
-        "depthwise_conv2d",
-        shape,
-        random.integers(-128, 128, (1, window.height.kernel, window.width.kernel, outputs)),
-        window=window,
-        bias=random.integers(-3000, 3000, outputs),
-        shifts=[shift - int(s) for s in random.integers(0, 2, outputs)],
-        clamp=clamp,
-        input_zero_point=int(random.integers(-128, 128)),
-    )
-
-
-def nhwc_trials(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
-    """All columns, and two column ranges that leave columns out; blocks of channels."""
-    width = call.output.shape[2]
-    random = np.random.default_rng(seed)
-    begin, middle, end = sorted(int(v) for v in random.integers(0, width + 1, 3))
-    yield whole_map(name, DSP_NHWC, call, x)
-    ranges = ((middle, end), (begin, middle))
-    yield whole_map(f"{name}_{ranges}", DSP_NHWC, call, x, ranges=ranges)
-    for number, block in enumerate(_blocks(DSP_NHWC, call), start=seed):
-        columns = ranges if number % 2 else None
-        yield whole_map(f"{name}_{block}", DSP_NHWC, call, x, ranges=columns, block=block)
-
-
-def crafted_nhwc() -> Iterator[Trial]:
-    """Every number of taps around the unrolled loop, channel tail, multiplier, clamp and shift."""
-    for taps in range(1, 20):
-        for channels in (4, 7):
-            window = Window(Axis(1), Axis(taps, 1, 1, taps // 2, taps - 1 - taps // 2))
-            call = any_depthwise((1, 3, channels), window, seed=taps)
-            yield from nhwc_trials(f"nhwc_taps_{taps}_{channels}", call, noise(call, taps))
-    for channels in range(1, 18):
-        axis = Axis(3, 1 + channels % 3, 1 + channels % 2, channels % 3, channels % 4)
-        call = any_depthwise((5, 9, channels), Window(axis, axis), seed=channels)
-        yield from nhwc_trials(f"nhwc_{channels}", call, noise(call, 3), seed=channels)
-    for clamp, multiplier in itertools.product(CLAMPS, (1, 2, 3, 4, 5, 8)):
-        window = Window(Axis(3, 2, 1, 1, 1), Axis(2, 1, 1, 0, 1))
-        shape = (4, 5, 5 if multiplier == 1 else 2)
-        call = any_depthwise(shape, window, multiplier=multiplier, clamp=clamp)
-        yield from nhwc_trials(f"nhwc_{clamp}_{multiplier}", call, noise(call, 4))
-    for kernel in (1, 3):
-        for shift in range(-31, 5):
-            call = _shifted_depthwise(shift, kernel, 1)
-            yield from nhwc_trials(f"nhwc_{kernel}_shift_{-shift}", call, noise(call, 2))
-        for clamp in CLAMPS:
-            call = _tied_depthwise(kernel, 1, clamp)
-            values = np.repeat(np.arange(-128, 128).astype(np.int8), 3)
-            x = values.reshape(call.activations[0].shape)
-            yield from nhwc_trials(f"nhwc_{kernel}_ties_{clamp}", call, x)
-    for value in (-128, 127):
-        call = _extreme_depthwise(3, 1)
-        x = np.full(call.activations[0].shape, value, np.int8)
-        yield from nhwc_trials(f"nhwc_extreme_{value}", call, x)
-
-
-def random_trials(count: int) -> Iterator[Trial]:
-    """Random shapes, clamps and shifts of both operators."""
+def random_pointwise(count: int) -> Iterator[Trial]:
+    """Random shapes, clamps and shifts."""
     random = np.random.default_rng(20)
     for number in range(count):
         clamp = str(random.choice(list(CLAMPS)))
@@ -429,17 +221,3 @@ def random_trials(count: int) -> Iterator[Trial]:
         shift = -int(random.integers(5, 14))
         call = pointwise(pixels, inputs, outputs, clamp=clamp, shift=shift, seed=number)
         yield from pointwise_trials(f"random_{number}", call, noise(call, number), seed=number)
-        shape = tuple(int(v) for v in random.integers(3, (6, 40, 9)))
-        stride, kernel = 1 + number % 2, 3 + 2 * (number // 2 % 3)
-        pad = (kernel // 2, kernel // 2)
-        dw = depthwise(
-            shape,  # type: ignore[arg-type]
-            stride,
-            kernel=kernel,
-            pad=pad,
-            clamp=clamp,
-            shift=shift + 3,
-            seed=number,
-        )
-        yield from depthwise_trials(f"random_dw_{number}", dw, noise(dw, number), seed=number)
-        yield from nhwc_trials(f"random_nhwc_{number}", dw, noise(dw, number), seed=number)

@@ -5,7 +5,7 @@
 
 #include "ek_dsp_windows.h"
 
-enum { EK_DSP_BATCH = 16 };
+enum { EK_DSP_BATCH = 12 };
 
 /* A segment of a window is a row of the kernel where neither dilation nor channel groups interrupt
  * it, else the channels of one tap. Its last group of 4 taps overlaps the one before where its

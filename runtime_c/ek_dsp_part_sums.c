@@ -2,7 +2,7 @@
 #include "ek_dsp_part_sums.h"
 #include "ek_dsp_requantize.h"
 
-enum { BATCH_PAIRS = 4 };
+enum { BATCH_PAIRS = 2 };
 
 void ek_dsp_add_part(const ek_dsp_parts *parts, int32_t part, ek_dsp_part_block block,
                      const int16_t *lanes, int32_t *sums) {

@@ -27,6 +27,7 @@ void ek_dsp_tiles_begin(ek_dsp_tiles *tiles, const ek_dsp_pairs *pairs,
   tiles->expansion.windows = *windows;
   tiles->tile.channel_step = pairs->channel_step;
   tiles->tile.lanes = lanes;
+  tiles->tile.lanes_end = lanes + pairs->groups * EK_DSP_GROUP_LANES;
   tiles->sums = (int32_t *)(void *)(lanes + pairs->groups * EK_DSP_GROUP_LANES);
   for (int32_t pixel = 1; pixel < EK_DSP_TILE_PIXELS; pixel++) {
     tiles->tile.pixel_offsets[pixel - 1] =
@@ -99,7 +100,9 @@ static void run_general(ek_dsp_tiles *tiles, int32_t pixels) {
 }
 
 void ek_dsp_tiles_next(ek_dsp_tiles *tiles, int32_t pixels) {
-  tiles->tile.lanes_end = tiles->tile.lanes + tiles->pairs->groups * ek_dsp_lanes_per_group(pixels);
+  if (pixels == 1) {
+    tiles->tile.lanes_end = tiles->tile.lanes + tiles->pairs->groups * ek_dsp_lanes_per_group(1);
+  }
   if (tiles->pairs->finish == EK_DSP_GENERAL) {
     run_general(tiles, pixels);
   } else {

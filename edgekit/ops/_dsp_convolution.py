@@ -89,5 +89,5 @@ DSP_PACKED = Kernel(
     writes=("nhwc", "row_planar"),
     write_behind=BY_ROW,
     channel_blocks=lambda call: 2 if convolution_windows(call).channel_groups == 1 else 0,
-    stack_bytes=704,
+    stack_bytes=632,
 )

@@ -83,5 +83,5 @@ DSP_PARTS = Kernel(
     scratch_bytes=_scratch_bytes,
     write_behind=BY_ROW,
     channel_blocks=lambda call: 2,
-    stack_bytes=800,
+    stack_bytes=656,
 )

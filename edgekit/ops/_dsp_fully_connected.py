@@ -130,7 +130,7 @@ def _parts_instructions(call: Call, parts: int) -> float:
     outputs, groups = _outputs(call), _groups(_inputs(call) // parts)
     pairs = parted_layer(call, parts).pairs
     part = 90.0 + 14 * groups + pairs * (16.0 + 8.4 * groups) + 9.0 * outputs
-    return parts * (part + _BATCH_INSTRUCTIONS * -(-pairs // 4)) + 40.0 * outputs
+    return parts * (part + _BATCH_INSTRUCTIONS * -(-pairs // 2)) + 40.0 * outputs
 
 
 DSP_ROWS = Kernel(

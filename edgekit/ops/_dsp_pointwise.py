@@ -86,5 +86,5 @@ DSP_4X2 = Kernel(
     write_behind=WriteBehind(grain=TILE_PIXELS, buffered=True),
     flat=True,
     channel_blocks=lambda call: 2,
-    stack_bytes=384,
+    stack_bytes=432,
 )

@@ -14,7 +14,7 @@ from edgekit.ops._dsp_pairs import TILE_PIXELS, arrange_segments, windows_struct
 from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
 from edgekit.window import Axis, Window
 
-_BATCH = 16
+_BATCH = 12
 """EK_DSP_BATCH of ek_dsp_geometry.h."""
 
 

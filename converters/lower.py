@@ -84,6 +84,7 @@ class _Lowering:
             arena_input=arena_input,
             arena_output=arena_output,
             streams_output=plan.output_mode == "stream",
+            pulled=plan.repeats.pulled,
         )
         self._calls = {call.node.name: call for call in plan.graph.calls()}
         self._steps: list[Step] = []
@@ -169,6 +170,8 @@ class _Lowering:
         for name in planned.nodes:
             if name in self._choices:
                 segment.add(self._calls[name])
+            elif self._calls[name].output.name in self._plan.repeats.pulled:
+                segment.add_input(self._calls[name].output.name, name)
         if hands_over and planned.primitive == "C":
             segment.add_output(self._graph.outputs[0].tensor)
         self._append(segment, planned.primitive)

@@ -36,7 +36,7 @@ def narrow_call(call: Call, region: Region) -> NarrowCall | None:
     It computes what the layer computes there: windows keep the padding of the true borders, and
     find real pixels everywhere else.
     """
-    window = _window(call)
+    window = call_window(call)
     if window is None or len(call.output.shape) != 4:
         return None
     sizes = map_size(call.activations[0].shape)
@@ -60,15 +60,8 @@ def narrow_call(call: Call, region: Region) -> NarrowCall | None:
     return NarrowCall(narrowed, {t.name: seen[t.name] for t in call.activations})
 
 
-def column_axis(call: Call) -> Axis:
-    """The columns that an output column sees, of a call that can be narrowed."""
-    window = _window(call)
-    assert window is not None
-    return window.width
-
-
-def _window(call: Call) -> Window | None:
-    """The window of an output pixel over every activation."""
+def call_window(call: Call) -> Window | None:
+    """The window of an output pixel over every activation; None where there is no such window."""
     operator = operator_of(call.node)
     window = operator.window(call)
     if window is None and call.node.op == "concat":

@@ -4,25 +4,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.lower import lower
+from edgekit.converters.schedule.again import Again, computed_again, with_skips_again
 from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
+from edgekit.converters.schedule.patches import search_patches
 from edgekit.converters.schedule.plan import Plan
 from edgekit.converters.schedule.plan_file import PlanFile, plan_of
 from edgekit.converters.schedule.search import Candidate, search
+from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import QGraph
-from edgekit.program import Image, InputMode, OutputMode
+from edgekit.ops import operator_of
+from edgekit.program import Image, InputMode, OutputMode, Program
 from edgekit.target import Target
 
-Schedule = Literal["auto", "layerwise"]
+Schedule = Literal["auto", "layerwise", "patch", "stream"]
+"""auto: the best of all that can be searched. layerwise: one layer after the other. patch: the first
+layers in patches, the rest layer by layer. stream: the search without strips: nothing but pairs (R)
+is computed again, and the input is read once.
+"""
 Progress = Callable[[str], None]
 
 COST_FACTOR = 1.25
@@ -86,18 +95,52 @@ def plan_model(
     """
     check_input_mode(graph, budget.input_mode)
     check_output_mode(graph, budget.output_mode)
+    if budget.schedule == "patch" and "stream" in (budget.input_mode, budget.output_mode):
+        raise BadInputError(
+            "--schedule patch: patches need the input more than once and do not complete rows of "
+            "the output in order; use --input resident, pull or overwrite, or --schedule auto"
+        )
     choices = choose(graph, target, kernels=kernels)
     if budget.plan is not None:
-        return _given(graph, choices, budget.plan)
-    planner = _Planner(graph, choices, budget, progress)
-    if budget.schedule == "layerwise":
-        return planner.layerwise()
-    return planner.best()
+        return _given(graph, target, kernels, budget.plan)
+    planner = _Planner(Again(graph), choices, budget, progress)
+    match budget.schedule:
+        case "layerwise":
+            return planner.layerwise()
+        case "patch":
+            return planner.patches()
+    best = planner.best()
+    for again in _with_layers_again(graph, budget):
+        if _is_good(best, budget):
+            break
+        other_choices = choose(again.graph, target, kernels=kernels)
+        other = _Planner(again, other_choices, budget, progress).best()
+        best = min(best, other, key=lambda planned: (planned.ram_bytes, planned.instructions))
+    return best
 
 
-def _given(graph: QGraph, choices: Mapping[str, Choice], content: PlanFile) -> Planned:
+def _with_layers_again(graph: QGraph, budget: Budget) -> Iterator[Again]:
+    """The models in which layers are computed twice that a budget allows."""
+    percent = budget.max_extra_macs
+    if budget.schedule == "stream" or (percent is None and budget.max_ram_bytes is None):
+        return
+    macs = sum(operator_of(call.node).macs(call) for call in graph.calls())
+    most = None if percent is None else int(macs * percent / 100)
+    yield from computed_again(graph, budget.input_mode, max_macs=most)
+
+
+def _is_good(planned: Planned, budget: Budget) -> bool:
+    """Whether a plan need not be improved: it fits."""
+    return budget.max_ram_bytes is not None and planned.ram_bytes <= budget.max_ram_bytes
+
+
+def _given(graph: QGraph, target: Target, kernels: str, content: PlanFile) -> Planned:
     """A plan from a file, placed."""
-    facts = gather_facts(graph, choices, content.input_mode, content.output_mode)
+    again = with_skips_again(graph, content.input_mode, content.computed_again)
+    choices = choose(again.graph, target, kernels=kernels)
+    facts = gather_facts(
+        again.graph, choices, content.input_mode, content.output_mode, repeats=again.repeats
+    )
     plan = plan_of(content, facts, choices)
     image = allocate(lower(plan, choices))
     return Planned(plan, image, ram_bytes_of(image), 0.0)
@@ -117,18 +160,31 @@ def plan_front(
 
 class _Planner:
     def __init__(
-        self, graph: QGraph, choices: Mapping[str, Choice], budget: Budget, progress: Progress
+        self,
+        again: Again,
+        choices: Mapping[str, Choice],
+        budget: Budget,
+        progress: Progress,
     ) -> None:
-        self._graph, self._choices = graph, choices
+        self._again, self._choices = again, choices
         self._budget, self._progress = budget, progress
-        self._facts = gather_facts(graph, choices, budget.input_mode, budget.output_mode)
+        self._facts = gather_facts(
+            again.graph, choices, budget.input_mode, budget.output_mode, repeats=again.repeats
+        )
 
     def layerwise(self) -> Planned:
-        budget = self._budget
-        plan = layerwise(self._graph, input_mode=budget.input_mode, output_mode=budget.output_mode)
+        budget, graph = self._budget, self._again.graph
+        plan = layerwise(graph, input_mode=budget.input_mode, output_mode=budget.output_mode)
+        plan = dataclasses.replace(plan, repeats=self._again.repeats)
         image = allocate(lower(plan, self._choices))
         cost = sum(item.whole_cost for item in self._facts.items)
         return Planned(plan, image, ram_bytes_of(image), cost)
+
+    def patches(self) -> Planned:
+        """The least RAM with a first stage in patches; layer by layer where that needs less."""
+        extra = self._extra_macs() if self._budget.max_extra_macs is not None else None
+        candidates = search_patches(self._facts, extra_macs=extra)
+        return self._least(self.layerwise(), candidates)
 
     def best(self) -> Planned:
         base = self.layerwise()
@@ -141,22 +197,36 @@ class _Planner:
         return self._least(base, [c for c in candidates if c.instructions <= limit])
 
     def _search(self, *, by_macs: bool = False, recompute: bool = False) -> list[Candidate]:
-        percent = self._budget.max_extra_macs
-        extra: int | None = 0
-        if percent is not None:
-            extra = int(sum(item.macs for item in self._facts.items) * percent / 100)
-        elif recompute:
-            extra = None
-        return search(self._facts, Goal(by_macs, extra), progress=self._progress)
+        unbounded = recompute and self._budget.max_extra_macs is None
+        goal = Goal(by_macs, None if unbounded else self._extra_macs())
+        strips = self._budget.schedule != "stream"
+        return search(self._facts, goal, strips=strips, progress=self._progress)
 
-    def _placed(self, candidate: Candidate) -> Planned:
-        image = allocate(lower(candidate.plan, self._choices))
-        return Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
+    def _extra_macs(self) -> int:
+        """How many more than the layers have, of which some may be there twice."""
+        if self._budget.max_extra_macs is None:
+            return 0
+        macs = sum(item.macs for item in self._facts.items) - self._again.macs
+        return int(macs * self._budget.max_extra_macs / 100) - self._again.macs
+
+    def _placed(self, candidates: Iterable[Candidate]) -> Iterator[Planned]:
+        for program, candidate in self._programs(candidates):
+            image = allocate(program)
+            yield Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
+
+    def _programs(self, candidates: Iterable[Candidate]) -> Iterator[tuple[Program, Candidate]]:
+        """The candidates that can be lowered: a kernel may refuse a layer as narrow as a strip."""
+        for candidate in candidates:
+            try:
+                yield lower(candidate.plan, self._choices), candidate
+            except UnsupportedError:
+                if all(segment.parts == 1 for segment in candidate.plan.segments):
+                    raise
 
     def _least(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
         """The least RAM of all; the layerwise plan where no other one needs less."""
         best = base
-        programs = [(lower(c.plan, self._choices), c) for c in candidates[:PLACED]]
+        programs = list(itertools.islice(self._programs(candidates), PLACED))
         bounds = [lower_bound(program) for program, _ in programs]
         for number in sorted(range(len(programs)), key=lambda n: (bounds[n], n)):
             if bounds[number] >= best.image.arena_bytes:
@@ -186,8 +256,7 @@ class _Planner:
             fitting = [c for c in candidates if c.arena_bytes <= arena_bytes]
             near = [c for c in candidates if c.arena_bytes > arena_bytes][:1]
             ordered = sorted([*near, *fitting], key=lambda c: c.instructions)
-            for candidate in [*ordered[:PLACED], *candidates[:1]]:
-                yield self._placed(candidate)
+            yield from self._placed([*ordered[:PLACED], *candidates[:1]])
             if self._budget.max_extra_macs is not None:
                 return
 

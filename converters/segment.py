@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from edgekit.converters.choose import Choice
 from edgekit.converters.overlaps import Placed
+from edgekit.converters.pairs import between_steps, pair_of
 from edgekit.converters.schedule.order import Order, Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
 from edgekit.converters.storage import Storage, constant_operand
@@ -62,14 +63,15 @@ class SegmentBuilder:
         self._pair_of = {pair.producer: pair for pair in planned.pairs}
         self._producers = {pair.consumer: pair.producer for pair in planned.pairs}
 
-    def add_input(self, tensor: str) -> None:
-        """The step that takes the rows of a streamed input."""
+    def add_input(self, tensor: str, layer: str | None = None) -> None:
+        """The step that takes the rows of a streamed input, or (``layer``) reads them once more."""
         row_bytes = self.storage.row_bytes(tensor)
-        operand = Operand(tensor, "model_input", bytes=row_bytes)
+        port = tensor if layer is None else self.storage.graph.inputs[0].tensor
+        operand = Operand(port, "model_input", bytes=row_bytes)
         arrives = self._tile.stored[tensor] if self._tile else None
         output = self.storage.operand(tensor, arrives)
-        name = step_name(self.storage.graph, INPUT_STEP)
-        step = Step(name, INPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (operand,), output)
+        name = layer or step_name(self.storage.graph, INPUT_STEP)
+        step = Step(name, INPUT_STEP, port, 0, None, None, Binding((NHWC,)), (operand,), output)
         self._append(step, input_unit(self.storage, self._index(), tensor))
 
     def add_copy(self, tensor: str, index: int) -> None:
@@ -106,7 +108,9 @@ class SegmentBuilder:
             self.steps.append(step)
             self._hidden.add(self.storage.root_of(call.output.name))
         elif name in self._producers:
-            self._add_pair(step, self._pair_of[self._producers[name]])
+            window = operator_of(call.node).window(call)
+            planned = self._pair_of[self._producers[name]]
+            self._add_pair(step, planned, window.width if window else None)
         else:
             self._append(step, layer_unit(self.storage, self._index(), step))
 
@@ -119,10 +123,10 @@ class SegmentBuilder:
         self.units.append(unit)
         self._unit_steps.append(step)
 
-    def _add_pair(self, consumer: Step, planned: PlannedPair) -> None:
+    def _add_pair(self, consumer: Step, planned: PlannedPair, columns: Axis | None) -> None:
         index = self._names[planned.producer]
         producer = self.steps[index - self._first_step]
-        pair = _pair(planned, producer, consumer, index, self._index())
+        pair = pair_of(planned, producer, consumer, (index, self._index()), columns=columns)
         graph = self.storage.graph
         pair = dataclasses.replace(
             pair,
@@ -136,7 +140,7 @@ class SegmentBuilder:
             dataclasses.replace(step, scratch=scratch, scratch_bytes=scratch_bytes)
             for step in (producer, consumer)
         )
-        between = _between(pair, consumer.operands[0])
+        between = between_steps(pair, consumer.operands[0])
         self.steps[index - self._first_step] = dataclasses.replace(producer, output=between)
         self._append(dataclasses.replace(consumer, operands=(between,)), unit)
         self.pairs.append(pair)
@@ -296,64 +300,8 @@ def _pair_buffers(
     if pair.kept and used:
         found[pair.kept] = pair.kept_bytes, range(used[0], used[-1] + 1)
     if pair.tile and used:
-        found[pair.tile] = pair.tile_rows * pair.block_row_bytes, times[consumer.layer]
+        found[pair.tile] = pair.tile_bytes, times[consumer.layer]
     return found
-
-
-def _pair(planned: PlannedPair, producer: Step, consumer: Step, first: int, second: int) -> Pair:
-    assert producer.loop is not None and consumer.loop is not None
-    axis = consumer.loop.rows
-    assert isinstance(axis, Axis) and axis.dilation == axis.upsampling == 1
-    channels = producer.loop.output_channels
-    block = min(planned.block_channels, channels)
-    layout, width = producer.output.layout, producer.loop.output_width
-    row_bytes = layout.row_bytes(width, block)
-    height = producer.loop.output_height
-    kept_rows = {"F": max(axis.kernel - axis.stride, 0), "R": 0, "E": axis.kernel}
-    kept = min(kept_rows[planned.primitive], height)
-    first_rows = 0
-    if planned.primitive == "F" and kept:
-        ahead = axis.kernel - axis.pad_before - axis.stride
-        first_rows = max(0, min(height, ahead))
-    tile_rows = _tile_rows(axis, kept, first_rows, consumer.loop)
-    return Pair(
-        producer=first,
-        consumer=second,
-        channels=channels,
-        block_channels=block,
-        block_row_bytes=row_bytes,
-        kept=f"{planned.consumer}/kept" if kept else "",
-        kept_rows=kept,
-        kept_block_bytes=0 if planned.primitive == "E" else kept * row_bytes,
-        tile=f"{planned.consumer}/tile" if tile_rows else "",
-        tile_rows=tile_rows,
-        first_rows=first_rows,
-        whole_map=planned.primitive == "E",
-    )
-
-
-def _tile_rows(axis: Axis, kept: int, first_rows: int, loop: RowLoop) -> int:
-    """New rows of a window, at most, whose slot holds a row that is still needed (ek_pair.c)."""
-    most, before = 0, first_rows
-    for y in range(loop.output_height):
-        window = loop.rows_of(y)
-        new = [row for row in window if row >= before] if kept else window
-        needed = max(axis.first_input(y), 0)
-        most = max(most, sum(not kept or row - kept >= needed for row in new))
-        before = max([before, *(row + 1 for row in window)])
-    return most
-
-
-def _between(pair: Pair, operand: Operand) -> Operand:
-    """What stands for the map between in the steps of a pair: kept rows, or the tile."""
-    rows = pair.kept_rows or pair.tile_rows
-    return dataclasses.replace(
-        operand,
-        buffer=pair.kept or pair.tile,
-        bytes=rows * pair.block_row_bytes,
-        row_bytes=pair.block_row_bytes,
-        ring_rows=rows,
-    )
 
 
 def _zero_point(tensor: Tensor) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from edgekit.converters.choose import Choice
 from edgekit.converters.narrow import whole_region
@@ -21,7 +21,8 @@ class Storage:
 
     ``arena_input``: the model's inputs lie in the arena instead of the caller's memory;
     ``arena_output``: its outputs do until they are copied; ``streams_output``: the rows of its
-    output do until they are handed over.
+    output do until they are handed over; ``pulled``: views of the input into which its rows are
+    read once more.
     """
 
     def __init__(
@@ -32,12 +33,13 @@ class Storage:
         arena_input: bool = False,
         arena_output: bool = False,
         streams_output: bool = False,
+        pulled: Collection[str] = (),
     ) -> None:
         self.graph = graph
         self._streamed_outputs = [port.tensor for port in graph.outputs if streams_output]
         self._root: dict[str, str] = {}
         for node in graph.nodes:
-            if operator_of(node).is_view:
+            if operator_of(node).is_view and node.outputs[0] not in pulled:
                 self._root[node.outputs[0]] = self.root_of(node.inputs[0])
         self._input_ports: dict[str, int] = {}
         if not arena_input:

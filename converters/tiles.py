@@ -22,6 +22,9 @@ from edgekit.kernel import Binding
 from edgekit.layout import NHWC, Layout, map_size
 from edgekit.window import Region
 
+MOST_TILED_STEPS = 10_000
+"""Strips or patches of a segment times its layers: each is a step with tables of its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tile:
@@ -78,6 +81,9 @@ def tiles_of(
     output = calls[-1].output
     height, width, _ = map_size(output.shape)
     if planned.parts > (width if planned.primitive == "H" else min(height, width)):
+        return None
+    tiles = planned.parts if planned.primitive == "H" else planned.parts**2
+    if tiles * len(calls) > MOST_TILED_STEPS:
         return None
     cut = column_strips if planned.primitive == "H" else patches
     found = []

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ def convert(
     example_inputs: Any = None,
     *,
     calibration: Iterable[Any] | str | Path | None = None,
+    quantization: Mapping[str, Any] | None = None,
     target: str = "cortex-m4",
     max_ram: int | str | None = None,
     max_extra_macs: float | None = None,
@@ -39,10 +40,13 @@ def convert(
         calibration: samples for post-training quantization: a path as for ``--calib``, or an
             iterable of inputs (a tensor or a tuple per sample, batch 1, in the model's own layout).
             Without it the ranges come from seeded noise, with a warning.
+        quantization: options of quantization by name, as in the [quant] table of an edgekit.toml:
+            ``{"method": "mse", "equalize": True}``.
         target: a core or board (``edgekit targets``), or the path of a target's .toml file.
         max_ram: bytes that arena, input and output may take together, as a number or "64K".
         max_extra_macs: percent of multiply-accumulates that may be computed again to save RAM.
-        schedule: "auto" searches, "layerwise" runs one layer after the other.
+        schedule: "auto" searches, "layerwise" runs one layer after the other, "patch" the first
+            layers in a grid of patches, "stream" searches without strips of columns.
         input_mode: how the input comes: "resident", "stream", "pull" or "overwrite".
         plan: the reference/plan.json of a converted model, to run this one in the same way.
         stream_output: hand the rows of the output to a callback instead of holding all of it.
@@ -58,6 +62,7 @@ def convert(
         model,
         example_inputs,
         calibration=calibration,
+        quantization=quantization,
         target=target,
         max_ram=max_ram,
         max_extra_macs=max_extra_macs,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,6 +15,7 @@ from edgekit.converters.load import Imported
 from edgekit.converters.plan_model import (
     Budget,
     Planned,
+    Schedule,
     plan_front,
     plan_model,
 )
@@ -28,7 +29,7 @@ from edgekit.ir import Array, QGraph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
 from edgekit.pipeline import ConvertOptions, IntegerModel, plan, to_integers
-from edgekit.program import Image, InputMode, Step
+from edgekit.program import Image, InputMode
 from edgekit.report.memory import INPUT_LABEL, covered_bytes, live_buffers, step_labels
 from edgekit.target import Target
 from edgekit.version import VERSION
@@ -75,7 +76,8 @@ class FrontPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule that no other one beats in both arena bytes and instructions, as the search models them.
 
     ``segments``: ``L[3-5]`` layers one after the other, ``C[0-2; F16]`` layers that advance together row
-    by row, pairs inside in blocks of channels (F, R), ``E32[6-7]`` a pair over the whole map; see
+    by row, pairs inside in blocks of channels (F, R), ``H3[0-2; F16]`` the same for one of 3 strips
+    of columns after the other, ``E32[6-7]`` a pair over the whole map; see
     edgekit.converters.schedule.plan. ``plan`` is what ``convert --plan`` takes.
     """
 
@@ -186,7 +188,9 @@ class _Analyzing:
         """Every schedule that is listed, and the layerwise one of the front's mode for the picture."""
         modes: tuple[InputMode, ...] = ("resident", "stream", "pull")
         usable = [mode for mode in modes if _can_come(self._model.graph, mode)]
-        budgets = [Budget(schedule="layerwise"), *(Budget(input_mode=mode) for mode in usable)]
+        listed: tuple[Schedule, ...] = ("layerwise", "patch", "stream")
+        budgets = [Budget(schedule=schedule) for schedule in listed]
+        budgets += [Budget(input_mode=mode) for mode in usable]
         budgets.append(Budget(input_mode=self._front_mode))
         budgets.append(Budget(schedule="layerwise", input_mode=self._front_mode))
         found: dict[tuple[str, InputMode], Planned] = {}
@@ -218,7 +222,9 @@ class _Analyzing:
         counts: dict[str, int] = {}
         for node in self._model.graph.nodes:
             counts[node.op] = counts.get(node.op, 0) + 1
-        labels = step_labels(image.program)
+        layers: dict[str, list[int]] = {}
+        for index, label in enumerate(step_labels(image.program)):
+            layers.setdefault(label, []).append(index)
         return Analysis(
             target=self._target.name,
             input_mode=self._mode,
@@ -226,10 +232,7 @@ class _Analyzing:
             macs_network=manifest.macs_network,
             macs_legalized=manifest.macs_legalized,
             flash_bytes=manifest.flash_bytes,
-            layers=tuple(
-                _layer(image, index, step, labels[index])
-                for index, step in enumerate(image.program.steps)
-            ),
+            layers=tuple(_layer(image, steps, label) for label, steps in layers.items()),
             schedules=tuple(
                 self._schedule(name, mode, planned, manifest.flash_bytes)
                 for (name, mode), planned in plans.items()
@@ -296,10 +299,10 @@ def describe_plan(plan: Plan) -> str:
 
 def _kind(segment: PlannedSegment) -> tuple[str, str]:
     """What runs a segment, and its pairs unless one of them is all of it."""
-    pairs = " ".join(f"{pair.primitive}{pair.block_channels}" for pair in segment.pairs)
+    pairs = " ".join(f"{pair.primitive}{pair.block}" for pair in segment.pairs)
     if [pair.primitive for pair in segment.pairs] == ["E"]:
         return pairs, ""
-    return segment.primitive, pairs
+    return f"{segment.primitive}{segment.parts if segment.parts > 1 else ''}", pairs
 
 
 def _joined(segments: list[tuple[str, list[str], str]]) -> Iterator[str]:
@@ -320,21 +323,23 @@ def _fits(target: Target, ram_bytes: int, flash_bytes: int) -> bool | None:
     return within_ram and (target.flash_bytes is None or flash_bytes <= target.flash_bytes)
 
 
-def _layer(image: Image, index: int, step: Step, label: str) -> AnalyzedLayer:
+def _layer(image: Image, steps: Sequence[int], label: str) -> AnalyzedLayer:
+    """A layer and its steps, of which strips and patches have one each."""
+    step = image.program.steps[steps[0]]
     graph = image.program.graph
     node = next((n for n in graph.nodes if n.name == step.layer), None)
     constants = [graph.tensors[name] for name in node.inputs] if node else []
     return AnalyzedLayer(
-        index=index,
+        index=steps[0],
         label=label,
         name=step.layer,
         source=step.source,
         op=step.op,
         kernel=step.kernel.symbol if step.kernel else "memcpy",
         output_shape=graph.tensors[step.output.tensor].shape,
-        macs=step.macs,
+        macs=sum(image.program.steps[index].macs for index in steps),
         weight_bytes=sum(t.bytes for t in constants if t.is_constant),
-        live_bytes=_live_bytes(image, index),
+        live_bytes=max(_live_bytes(image, index) for index in steps),
     )
 
 

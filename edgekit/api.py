@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from edgekit.artifact import Artifact
 from edgekit.converters.load import Imported, load_model
 from edgekit.converters.plan_model import Budget, Schedule
+from edgekit.converters.quantize.config import options_of
 from edgekit.converters.samples import load_samples, samples_of
 from edgekit.converters.schedule.plan_file import read_plan
 from edgekit.errors import BadInputError
@@ -89,6 +90,7 @@ def convert_to_artifact(
     example_inputs: Any,
     *,
     calibration: Iterable[Any] | str | Path | None,
+    quantization: Mapping[str, Any] | None,
     target: str,
     max_ram: int | str | None,
     max_extra_macs: float | None,
@@ -114,7 +116,12 @@ def convert_to_artifact(
             plan=plan,
         ),
     )
-    integers = to_integers(imported, _samples(imported.graph, calibration), warn=_warn)
+    integers = to_integers(
+        imported,
+        _samples(imported.graph, calibration),
+        options_of({"quant": dict(quantization or {})}, where="quantization"),
+        warn=_warn,
+    )
     return Artifact(convert_model(integers, options))
 
 

@@ -15,7 +15,7 @@ DType = Literal["int8", "int16", "int32"]
 Role = Literal["input", "output", "scratch"]
 Place = Literal["arena", "model_input", "model_output", "constant"]
 Completes = Literal["map", "row", "row_from_bottom", "map_at_end", "nothing"]
-PairPrimitive = Literal["F", "R", "E"]
+PairPrimitive = Literal["F", "R", "E", "D"]
 
 MANIFEST_NAME = "manifest.json"
 
@@ -114,13 +114,15 @@ class PairEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Two layers, by index, that share rows in blocks of ``block_channels`` channels.
 
     ``primitive``: "F" keeps the rows that the next window needs, "R" computes them again, "E" runs
-    over the whole map for one block before the next.
+    over the whole map for one block before the next; "D" keeps the rows that the next window needs
+    as well, but takes blocks of ``block_columns`` columns of the consumer's rows, all channels each.
     """
 
     primitive: PairPrimitive
     producer: int
     consumer: int
     block_channels: int
+    block_columns: int = 0
 
 
 class SegmentEntry(msgspec.Struct, frozen=True, kw_only=True):

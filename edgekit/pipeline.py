@@ -248,11 +248,19 @@ def convert_model(
     progress("schedule")
     planned = plan(model, options, progress=progress)
     progress("emit")
-    reference = reference_files(model.graph, model.samples, model.float_outputs, model.sources)
+    graph = planned.image.program.graph
+    reference = reference_files(graph, model.samples, model.float_outputs, model.sources)
     reference[PLAN_FILE] = plan_text(planned.plan)
     sources = emit(
         planned.image,
-        EmitOptions(options.name, options.target, VERSION, model.macs_network, model.dead_channels),
+        EmitOptions(
+            options.name,
+            options.target,
+            VERSION,
+            model.macs_network,
+            model.dead_channels,
+            sum(operator_of(call.node).macs(call) for call in model.graph.calls()),
+        ),
         reference,
     )
     _check_fit(model, sources, options)
@@ -281,7 +289,7 @@ def _too_much_ram(
         f"{options.name}: it needs {manifest.ram_bytes} bytes of RAM (arena "
         f"{manifest.arena_bytes}, --input {manifest.input_mode}) but {limit} are allowed"
     )
-    if budget.schedule == "layerwise":
+    if budget.schedule != "auto":
         return f"{text}; use --schedule auto"
     ways = []
     for mode in dict.fromkeys((budget.input_mode, "stream")):

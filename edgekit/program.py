@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from edgekit.column_blocks import ColumnBlocks
 from edgekit.ir import Array, Call, QGraph
 from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.layout import NHWC, Layout
@@ -154,7 +155,8 @@ class Pair:
 
     producer, consumer: step indices. kept, tile: arena buffers ("" where there is none), see
     runtime_c/ek_pair.h. first_rows: rows that the producer computes ahead of the first window.
-    whole_map: one block after the other over the whole map, instead of row by row.
+    whole_map: one block after the other over the whole map, instead of row by row. columns: blocks
+    of columns instead, of all channels (runtime_c/ek_column_pair.h).
     """
 
     producer: int
@@ -169,6 +171,16 @@ class Pair:
     tile_rows: int
     first_rows: int
     whole_map: bool
+    columns: ColumnBlocks | None = None
+
+    @property
+    def tile_row_bytes(self) -> int:
+        """From one row of the tile to the next."""
+        return self.columns.tile_row_bytes if self.columns else self.block_row_bytes
+
+    @property
+    def tile_bytes(self) -> int:
+        return self.tile_rows * self.tile_row_bytes
 
     @property
     def kept_bytes(self) -> int:

@@ -11,8 +11,6 @@
 
 #include "ek_rows.h"
 
-enum { EK_MAX_PAIR_ROWS = 16 }; /* rows of a window of the consumer */
-
 /* Row r of the map between lies, for each block, at slot r % kept_rows of the kept rows where that
  * slot does not hold a row that is still needed, else in the tile, from where it moves to its slot
  * when the consumer is done. kept_rows: 0: nothing is kept, every window is computed anew.

@@ -6,7 +6,10 @@
 #include "ek_kernel.h"
 #include "ek_script.h"
 
-enum { EK_MAX_ROWS = 64 }; /* row pointers of one call: kernel rows times operands */
+enum {
+  EK_MAX_ROWS = 64,     /* row pointers of one call: kernel rows times operands */
+  EK_MAX_PAIR_ROWS = 16 /* rows of a window of the consumer of two layers that share rows */
+};
 
 /* The input rows of output row y, of every operand: row_table[y * kernel_height + r], or without
  * a table position p = y * stride - pad_top + r * dilation, which is row p / upsampling where that

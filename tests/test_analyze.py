@@ -68,10 +68,11 @@ def model_file(shared_model: Callable[[str], Path]) -> Path:
 
 def test_json_keys(edgekit: Edgekit, model_file: Path) -> None:
     document = edgekit("analyze", model_file, "--json").json
-    assert [list(entry) for entry in document["schedules"]] == [SCHEDULE_KEYS] * 4
+    assert [list(entry) for entry in document["schedules"]] == [SCHEDULE_KEYS] * 6
     named = [(entry["name"], entry["input_mode"]) for entry in document["schedules"]]
     modes = ("resident", "stream", "pull")
-    assert named == [("layerwise", "resident"), *(("auto", mode) for mode in modes)]
+    resident = [(name, "resident") for name in ("layerwise", "patch", "stream")]
+    assert named == [*resident, *(("auto", mode) for mode in modes)]
     assert all(list(point) == FRONT_KEYS for point in document["front"])
     assert document["front_input_mode"] == "stream"
     assert document["input_mode"] == "resident"
@@ -81,14 +82,12 @@ def test_json_keys(edgekit: Edgekit, model_file: Path) -> None:
 def test_schedules_are_what_convert_takes(study: Study) -> None:
     graph, target = trunk(), load_target("cortex-m4")
     for entry in study.analysis.schedules:
-        budget = Budget(input_mode=entry.input_mode)
-        if entry.name == "layerwise":
-            budget = Budget(schedule="layerwise", input_mode=entry.input_mode)
+        budget = Budget(schedule=entry.name, input_mode=entry.input_mode)  # type: ignore[arg-type]
         planned = plan_model(graph, target, budget)
         assert entry.arena_bytes == planned.image.arena_bytes
         assert entry.ram_bytes == planned.ram_bytes
         assert entry.arena_lower_bound_bytes <= entry.arena_bytes
-        assert entry.extra_macs_percent == 0.0
+        assert (entry.extra_macs_percent > 0) == (entry.name == "patch")
 
 
 @pytest.mark.parametrize("mode", ["resident", "stream", "overwrite"])

@@ -15,6 +15,7 @@ from source_tree import REPOSITORY, module_name, source_files
 DATA = ("runtime_c", "targets")
 CORE = (
     "arith",
+    "column_blocks",
     "errors",
     "interpret",
     "input_modes",

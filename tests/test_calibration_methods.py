@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.converters.quantize.calibrate import Statistics, calibrate
-from edgekit.converters.quantize.config import load_options
+from edgekit.converters.quantize.config import load_options, options_of
 from edgekit.converters.quantize.histogram import BINS, Histogram
 from edgekit.converters.quantize.options import METHODS, LayerOptions, QuantizeOptions
 from edgekit.converters.quantize.ptq import quantize
@@ -228,3 +228,12 @@ def test_wrong_options_are_refused(text: str, message: str, tmp_path: Path) -> N
     path.write_text(text, encoding="utf-8")
     with pytest.raises(BadInputError, match=message):
         load_options(path, {})
+
+
+def test_options_of_python_are_those_of_a_file() -> None:
+    layers = {"a*": {"method": "mse", "range": [0, 1]}}
+    options = options_of({"quant": {"rounding": "learned", "layers": layers}}, where="here")
+    assert options.rounding == "learned"
+    assert options.layers == (("a*", LayerOptions(method="mse", range=(0.0, 1.0))),)
+    with pytest.raises(BadInputError, match="here: quant has no option 'round'"):
+        options_of({"quant": {"round": 1}}, where="here")

@@ -22,6 +22,10 @@ from support.onnx_checks import (
     tensor,
 )
 
+import edgekit
+from edgekit.converters.from_onnx import import_onnx
+from edgekit.converters.legalize import legalize, legalize_integer
+
 MAP = (1, 4, 7, 6)
 SEQUENCE = (1, 4, 11)
 
@@ -286,3 +290,41 @@ def test_if_of_a_constant_condition_takes_its_branch(tmp_path: Path) -> None:
         model = model_of(nodes, {"x": (1, 3, size, 4)}, constants=constants)
         graph = assert_same_function(saved(model, tmp_path), [noise(1, 3, size, 4)])
         assert len(graph.outputs[0].source_shape) == rank
+
+
+def channels_last(*, scaled: bool) -> Any:
+    """A network as TensorFlow's converters write it: (1, H, W, C) at both ends."""
+    scaling = helper.make_node("Mul", ["x", "scale"], ["scaled"])
+    nodes = [
+        *([scaling] if scaled else []),
+        helper.make_node("Transpose", ["scaled" if scaled else "x"], ["first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["first", "W"], ["c"], strides=[2, 2], auto_pad="SAME_UPPER"),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Transpose", ["r"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    constants = [tensor("scale", [0.5, 1.0, 2.0]), tensor("W", weights(8, 3, 3, 3))]
+    return model_of(nodes, {"x": ("N", 9, 6, 3)}, constants=constants)
+
+
+def test_channels_last_ports_cost_no_transpose(tmp_path: Path) -> None:
+    graph = assert_same_function(saved(channels_last(scaled=True), tmp_path), [noise(1, 9, 6, 3)])
+    for port, shape in ((graph.inputs[0], (1, 9, 6, 3)), (graph.outputs[0], (1, 5, 3, 8))):
+        assert (port.layout, graph.tensors[port.tensor].shape) == ("NHWC", shape)
+    assert [node.op for node in legalize(graph).nodes] == ["conv2d"]
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_quantized_channels_last_ports_cost_no_transpose(scaled: bool, tmp_path: Path) -> None:
+    """onnxruntime puts scales at the ports and around the transposes."""
+    onnx_quantized = pytest.importorskip("support.onnx_quantized")
+    model = channels_last(scaled=scaled)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    path = onnx_quantized.quantized(saved(model, tmp_path), "QDQ-Int8-Int8-channel")
+    graph = legalize_integer(import_onnx(path).graph)
+    assert graph.tensors[graph.inputs[0].tensor].shape == (1, 9, 6, 3)
+    assert [node.op for node in graph.nodes] == ["mul", "conv2d"][not scaled :]
+    artifact = edgekit.convert(path, target="cortex-m4")
+    report = artifact.validate(on=("host",), samples=6).assert_ok()
+    # The product has other axes than that of the file, so nothing behind it can be compared.
+    assert ("source" in {rung.name for rung in report.rungs}) != bool(report.notes)
+    assert bool(report.notes) == scaled

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from onnx import TensorProto, helper  # noqa: E402
 from support.onnx_checks import model_of, noise, one_node, saved, tensor  # noqa: E402
 
 from edgekit.converters.from_onnx import import_onnx  # noqa: E402
-from edgekit.errors import BadInputError, UnsupportedError  # noqa: E402
+from edgekit.errors import BadInputError, MissingProgramError, UnsupportedError  # noqa: E402
 
 MAP = (1, 4, 7, 6)
 
@@ -258,6 +259,15 @@ def test_names_that_are_no_utf8_are_refused_or_shown(name: bytes, tmp_path: Path
             import_onnx(path)
     else:
         assert [node.op for node in import_onnx(path).graph.nodes] == ["requantize"]
+
+
+def test_without_the_package_the_message_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = saved(conv(), tmp_path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingProgramError, match=r"pip install 'edgekit\[onnx\]'"):
+        import_onnx(path)
 
 
 def test_nothing_is_written_where_a_file_is_refused(

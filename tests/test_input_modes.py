@@ -37,6 +37,7 @@ BY_ROWS: tuple[InputMode, ...] = ("stream", "pull")
 ANY = (*(name for name in GRAPHS if name != "two_by_two"), *PORTS)
 ALL: dict[str, Callable[[], QGraph]] = {**GRAPHS, **PORTS}
 PAIR = ("conv2d_1", "depthwise_conv2d_2", 16)
+COLUMN_PAIR = PlannedPair("D", "max_pool2d_6", "depthwise_conv2d_7", 2)
 """An expansion of the model "residual" and the depthwise layer behind it."""
 
 
@@ -83,6 +84,14 @@ def test_pairs_on_the_host(primitive: str, mode: InputMode, tmp_path: Path) -> N
     pair = PlannedPair(primitive, *PAIR)  # type: ignore[arg-type]
     artifact = convert_planned(GRAPHS["residual"](), mode, pairs=(pair,))
     assert [x.completes for x in artifact.manifest.layers if x.name == PAIR[0]] == ["nothing"]
+    check_on_host(artifact, tmp_path / "model")
+
+
+@pytest.mark.parametrize("mode", ["resident", *BY_ROWS])
+def test_pair_by_columns_on_the_host(mode: InputMode, tmp_path: Path) -> None:
+    artifact = convert_planned(GRAPHS["every_operator"](), mode, pairs=(COLUMN_PAIR,))
+    ((entry,),) = (segment.pairs for segment in artifact.manifest.schedule)
+    assert (entry.primitive, entry.block_columns) == ("D", 2)
     check_on_host(artifact, tmp_path / "model")
 
 

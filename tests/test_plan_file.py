@@ -75,7 +75,7 @@ def _twice(content: Content) -> None:
 
 WRONG: dict[str, tuple[Callable[[Content], object], str]] = {
     "another_model": (lambda c: c["segments"][0]["nodes"].pop(), "the model has"),
-    "block": (lambda c: _first_pair(c).update(block_channels=5), "in blocks of 5 channels"),
+    "block": (lambda c: _first_pair(c).update(block=5), "in blocks of 5 channels"),
     "no_pair": (lambda c: _first_pair(c).update(consumer="conv2d_0"), "cannot share rows"),
     "pair_twice": (_twice, "shares a layer with another"),
     "strips_of_pushed_rows": (lambda c: c["segments"][0].update(primitive="H", parts=2), "pushed rows"),

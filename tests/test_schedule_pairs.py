@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from edgekit.converters.pairs import pair_of
 from edgekit.converters.schedule.plan import PlannedPair
-from edgekit.converters.segment import _pair
 from edgekit.kernel import Binding
 from edgekit.program import Operand, Pair, RowLoop, Step
 from edgekit.window import Axis
@@ -31,7 +31,7 @@ def geometry(primitive: str, axis: Axis, height: int) -> tuple[Pair, RowLoop]:
     producer, consumer = a_step(Axis(1), height), a_step(axis, height)
     planned = PlannedPair(primitive, "producer", "consumer", 2)  # type: ignore[arg-type]
     assert consumer.loop is not None
-    return _pair(planned, producer, consumer, 0, 1), consumer.loop
+    return pair_of(planned, producer, consumer, (0, 1), columns=None), consumer.loop
 
 
 class Replay:

@@ -68,6 +68,18 @@ NO_INPUT_IS_NEEDED = GraphSpec(
 )
 """The only row of the output is computed from padding: the layers in front never fire."""
 
+NO_ROW_BETWEEN_IS_NEEDED = GraphSpec(
+    shape=(1, 1, 1),
+    layers=(
+        ("conv", 0, (1, ((3, 1, 1, 1, 1), (3, 1, 1, 1, 1)))),
+        ("expansion", 0, (1, ((1, 2, 1, 1, 0), (3, 1, 1, 1, 1)))),
+    ),
+    head="map",
+    also_returned=(),
+    seed=0,
+)
+"""The only window of a pair sees nothing but padding."""
+
 
 def write_model(image: Image, target: str, folder: Path) -> None:
     files = emit(image, EmitOptions("model", load_target(target), "0", 0), {}).files
@@ -81,6 +93,8 @@ def write_model(image: Image, target: str, folder: Path) -> None:
 @given(model=graph_specs(), schedule=plan_specs())
 @example(model=WINDOWS_ABOVE_THE_MAP, schedule=PlanSpec((), (("F", 1),), (), ()))
 @example(model=NO_INPUT_IS_NEEDED, schedule=PlanSpec((), (), (), ()))
+@example(model=NO_ROW_BETWEEN_IS_NEEDED, schedule=PlanSpec((), (("F", 1),), (), ()))
+@example(model=NO_ROW_BETWEEN_IS_NEEDED, schedule=PlanSpec((), (("-", 1), ("D", 1)), (), ()))
 def test_random_model_under_a_random_plan(
     mode: InputMode, target: str, tmp_path: Path, model: GraphSpec, schedule: PlanSpec
 ) -> None:

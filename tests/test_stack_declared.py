@@ -17,6 +17,7 @@ from edgekit.build.stack import model_stack_bound, read_stack_usage, stack_bound
 from edgekit.converters.schedule.plan import PlannedPair
 from edgekit.emit.runtime_files import runtime_files
 from edgekit.emit.stack import (
+    COLUMN_PAIR_STACK_BYTES,
     COPY_STACK_BYTES,
     ENTRY_STACK_BYTES,
     MAP_STACK_BYTES,
@@ -87,6 +88,15 @@ def check_bound(folder: Path, core: str) -> None:
 
 PAIRS = tuple(PlannedPair(kind, "conv2d_1", "depthwise_conv2d_2", 16) for kind in ("F", "E"))
 
+COLUMN_PAIR = PlannedPair("D", "max_pool2d_6", "depthwise_conv2d_7", 2)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_manifest_bounds_the_stack_of_a_pair_by_columns(core: str, tmp_path: Path) -> None:
+    graph, pairs = GRAPHS["every_operator"](), (COLUMN_PAIR,)
+    folder = convert_planned(graph, "resident", pairs=pairs, target=core).save(tmp_path / "model")
+    check_bound(folder, core)
+
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("mode", MODES)
@@ -119,6 +129,8 @@ def test_runtime_functions_declare_what_they_need_at_most(core: str, tmp_path: P
         ports = PORT_STACK_BYTES * (1 + len(artifact.manifest.inputs + artifact.manifest.outputs))
     pair = convert_planned(GRAPHS["residual"](), "stream", pairs=PAIRS[:1], target=core)
     frames |= frames_of(pair.save(tmp_path / "pair"), core, tmp_path / "pair_objects")
+    pair = convert_planned(GRAPHS["every_operator"](), "stream", pairs=(COLUMN_PAIR,), target=core)
+    frames |= frames_of(pair.save(tmp_path / "columns"), core, tmp_path / "columns_objects")
     model = max(frames[name] for name in frames if name.startswith("model_"))
     runners = max(frames["ek_stream_push"], frames["ek_stream_finish"]) + frames["ek_run_script"]
     pairs = max(frames["ek_run_pair_row"], frames["ek_run_pair_map"])
@@ -129,6 +141,7 @@ def test_runtime_functions_declare_what_they_need_at_most(core: str, tmp_path: P
         MAP_STACK_BYTES: frames["ek_run_map"],
         ROW_STACK_BYTES: frames["ek_run_row"] + frames["ek_run_region"],
         PAIR_STACK_BYTES: pairs + frames.get("run_block", 0) + frames.get("produce", 0),
+        COLUMN_PAIR_STACK_BYTES: frames["ek_run_column_pair_row"] + frames.get("gather", 0),
     }
     assert all(bound - 96 <= measured <= bound for bound, measured in needed.items()), needed
 

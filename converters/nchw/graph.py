@@ -85,6 +85,12 @@ class GraphBuilder:
         self.tensors[name] = Tensor(name, storage_shape(shape), "float32")
         return Activation(name, shape)
 
+    def channels_last_placeholder(self, name: str, shape: Shape) -> tuple[str, Activation]:
+        """A model input that is stored as the source has it, (1, H, W, C), and its value."""
+        self.tensors[name] = Tensor(name, shape, "float32")
+        self.begin(name=f"{name}/source", source="")
+        return name, self.from_source_order(name)
+
     def constant(self, name: str, data: Array) -> str:
         """The name of a constant of the graph; equal data under the same name is shared."""
         unique = name

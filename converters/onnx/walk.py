@@ -23,6 +23,7 @@ from edgekit.converters.onnx.call import OnnxCall
 from edgekit.converters.onnx.inference import FOLDABLE, MOVES, NodeInference, Result
 from edgekit.converters.onnx.mapping import MAPPINGS, NEAREST_FORMS
 from edgekit.converters.onnx.movement import VIEWS
+from edgekit.converters.onnx.port_layouts import channels_last_inputs, channels_last_outputs
 from edgekit.converters.onnx.quantization import UINT8_SHIFT, Levels, Quantizations, moved
 from edgekit.converters.onnx.records import (
     MICROSOFT,
@@ -55,6 +56,7 @@ class GraphWalk:
     def __init__(self, onnx: Any, model: ModelRecord) -> None:
         self.model = model
         self.inference = NodeInference(onnx, model.versions)
+        self.channels_last = channels_last_inputs(model) | channels_last_outputs(model)
         self.builder = GraphBuilder()
         self.quantizations = Quantizations(self.builder)
         self.values: dict[str, Value] = {}
@@ -93,16 +95,24 @@ class GraphWalk:
         return GivenScales(given.activations, constants, given.levels, given.float_reads)
 
     def _input(self, record: Any) -> Port:
-        value = self.builder.placeholder(record.name, record.shape)
+        if record.name in self.channels_last:
+            tensor, value = self.builder.channels_last_placeholder(record.name, record.shape)
+            layout = "NHWC"
+        else:
+            value = self.builder.placeholder(record.name, record.shape)
+            tensor, layout = value.tensor, _layout(record.shape)
         levels = record.dtype != "float32"
         self.values[record.name] = Levels(value, record.dtype) if levels else value
-        return Port(record.name, value.tensor, record.shape, _layout(record.shape))
+        return Port(record.name, tensor, record.shape, layout)
 
     def _output(self, name: str) -> Port:
         value = self.values[name]
         value = value.activation if isinstance(value, Levels) else value
         if isinstance(value, Regrouped):
             self.problems.append(f"output '{name}': rank {len(value.shape)}; up to 4 is supported")
+        elif isinstance(value, Activation) and name in self.channels_last:
+            self.builder.begin(name=f"{name}/source", source="")
+            return Port(name, self.builder.in_source_order(value), value.shape, "NHWC")
         elif isinstance(value, Activation):
             return Port(name, value.tensor, value.shape, _layout(value.shape))
         elif isinstance(value, Parameter):

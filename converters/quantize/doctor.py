@@ -32,6 +32,8 @@ WORTH_DB = 0.1
 FLOAT_LAYERS = 3
 """Layers that are tried in float: those that lose most by themselves."""
 SIMULATED_SAMPLES = 16
+MAX_ROUNDS = 4
+"""Of the kinds of remedies each is applied once."""
 AT_NO_COST = "nothing at run time"
 
 
@@ -182,9 +184,12 @@ def diagnose(
     *,
     labels: Sequence[int] | None = None,
     goal: Goal | None = None,
+    rounds: int = MAX_ROUNDS,
     progress: Progress = lambda text: None,
 ) -> Diagnosis:
     """Examine a legalized float graph on ``samples`` (those that ``labels`` belong to).
+
+    At most ``rounds`` remedies are applied.
 
     Raises:
         BadInputError: a target in top-1 without labels, or what calibration refuses.
@@ -201,7 +206,7 @@ def diagnose(
     layers = _layers(first, samples[:SIMULATED_SAMPLES])
     float_layers = _float_layers(first, patient, layers)
     half = _half_the_data(patient, options, before)
-    chosen, after, trials = _treat(patient, options, before, goal, exact_top1, progress)
+    chosen, after, trials = _treat(patient, options, before, goal, exact_top1, rounds, progress)
     met = goal.met(after, exact_top1)
     return Diagnosis(
         samples=len(samples),
@@ -223,12 +228,13 @@ def _treat(
     measured: Measured,
     goal: Goal,
     exact_top1: float | None,
+    rounds: int,
     progress: Progress,
 ) -> tuple[QuantizeOptions, Measured, tuple[Trial, ...]]:
     """Round after round the remedy with the largest gain."""
     trials: list[Trial] = []
     number = 0
-    while not goal.met(measured, exact_top1):
+    while number < rounds and not goal.met(measured, exact_top1):
         number += 1
         tried: list[Trial] = []
         for remedy in remedies_for(options, min(options.adjust_samples, len(patient.samples))):

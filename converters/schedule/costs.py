@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from edgekit.column_blocks import ColumnBlocks
 from edgekit.ir import Call, Tensor
 from edgekit.kernel import Kernel
 from edgekit.layout import map_size
@@ -16,6 +17,8 @@ BLOCK_CALL = 190.0
 """The same for one block of a row of a pair."""
 COPIED_BYTE = 0.6
 """Instructions of memcpy for each byte that moves from a tile to the kept rows."""
+COPY_CALL = 40.0
+"""Instructions of a call of memcpy."""
 TILE_PIXELS = 4
 LANES_GROUP = 19.0
 LANES_TILE = 90.0
@@ -63,6 +66,8 @@ def _of_height_1(tensor: Tensor) -> Tensor:
 def pair_cost(pair: Pair, producer: Call, consumer: Call, first: Step, second: Step) -> float:
     """Both layers block by block, the rows that are computed again, and the rows that move."""
     assert first.loop is not None and second.loop is not None and first.kernel is not None
+    if pair.columns is not None:
+        return _column_pair_cost(pair, pair.columns, (producer, consumer), (first, second))
     heights = first.loop.output_height, second.loop.output_height
     axis = second.loop.rows
     blocks = -(-pair.channels // pair.block_channels)
@@ -79,5 +84,20 @@ def pair_cost(pair: Pair, producer: Call, consumer: Call, first: Step, second: S
     rows += heights[1] * BLOCK_CALL * blocks + second.kernel.instructions(consumer)
     if pair.tile_rows and pair.kept_rows:
         moved = min(pair.kept_rows, pair.tile_rows, axis.kernel)
-        rows += heights[1] * moved * blocks * (COPIED_BYTE * pair.block_row_bytes + 40.0)
+        rows += heights[1] * moved * blocks * (COPIED_BYTE * pair.block_row_bytes + COPY_CALL)
     return rows
+
+
+def _column_pair_cost(
+    pair: Pair, columns: ColumnBlocks, calls: tuple[Call, Call], steps: tuple[Step, Step]
+) -> float:
+    """Both layers block of columns by block; every new row moves from the tile to its slot."""
+    first, second = (step.loop for step in steps)
+    kernel, other = (step.kernel for step in steps)
+    assert first is not None and second is not None and kernel is not None and other is not None
+    blocks = list(columns.blocks())
+    produced = _instructions_of_a_row(calls[0], kernel) + ROW_CALL * len(blocks)
+    shifted = sum(block.made - block.first for block in blocks) * columns.pixel_bytes
+    moved = COPIED_BYTE * shifted + 2 * COPY_CALL * len(blocks)
+    consumed = _instructions_of_a_row(calls[1], other) + BLOCK_CALL * len(blocks)
+    return first.output_height * (produced + moved) + second.output_height * consumed

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
 from edgekit.converters.schedule.order import Unit, demand_order, row_lives
-from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
+from edgekit.converters.schedule.plan import NOTHING_TWICE, PlannedPair, PlannedSegment, Repeats
 from edgekit.converters.segment import SegmentBuilder
 from edgekit.converters.storage import Storage
 from edgekit.ir import Call, QGraph
 from edgekit.ops import operator_of
-from edgekit.program import MAX_PAIR_ROWS, InputMode, OutputMode, Step
+from edgekit.program import INPUT_STEP, MAX_PAIR_ROWS, InputMode, OutputMode, Step
 from edgekit.window import Axis
 
 LONGEST_SEGMENT = 96
@@ -24,6 +24,8 @@ LONGEST_SEGMENT = 96
 time grows with the number of layers instead of its square for longer ones."""
 BLOCKS = (4, 8, 16, 32)
 """Channels of a block that the search tries."""
+COLUMNS = (4, 8, 16, 32)
+"""Columns of a block that the search tries."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,11 @@ class Item:
     macs: int
     accumulates: bool
 
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a node of the graph: all but the first arrival of the input are."""
+        return self.step.kernel is not None or self.name != INPUT_STEP
+
 
 @dataclass(frozen=True)
 class PairOption:
@@ -83,6 +90,7 @@ class PairOption:
     planned: PlannedPair
     kept_bytes: int
     tile_bytes: int
+    tile_row_bytes: int
     scratch_bytes: int
     cost: float
     macs: int
@@ -100,7 +108,7 @@ class PairOption:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """items and tensors of a model; ``rings`` by way of running pairs ("C", "F", "R")."""
+    """items and tensors of a model; ``rings`` by way of running pairs ("C", "F", "R", "D")."""
 
     graph: QGraph
     input_mode: InputMode
@@ -110,6 +118,7 @@ class Facts:
     rings: Mapping[str, Mapping[str, Ring]]
     pairs: Mapping[int, tuple[PairOption, ...]]
     reads: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    repeats: Repeats = NOTHING_TWICE
 
 
 def gather_facts(
@@ -117,9 +126,11 @@ def gather_facts(
     choices: Mapping[str, Choice],
     input_mode: InputMode,
     output_mode: OutputMode = "resident",
+    *,
+    repeats: Repeats = NOTHING_TWICE,
 ) -> Facts:
-    """Everything that does not depend on where the model is cut."""
-    return _Gathering(graph, choices, input_mode, output_mode).facts()
+    """Everything that does not depend on where the model is cut; ``repeats`` as in a Plan."""
+    return _Gathering(graph, choices, (input_mode, output_mode), repeats).facts()
 
 
 class _Gathering:
@@ -127,17 +138,18 @@ class _Gathering:
         self,
         graph: QGraph,
         choices: Mapping[str, Choice],
-        input_mode: InputMode,
-        output_mode: OutputMode,
+        modes: tuple[InputMode, OutputMode],
+        repeats: Repeats,
     ) -> None:
-        self._graph, self._choices = graph, choices
-        self._mode, self._output_mode = input_mode, output_mode
-        self._streamed = input_mode in ("stream", "pull")
+        self._graph, self._choices, self._repeats = graph, choices, repeats
+        self._mode, self._output_mode = modes
+        self._streamed = self._mode in ("stream", "pull")
         self._storage = Storage(
             graph,
             choices,
-            arena_input=self._streamed or input_mode == "overwrite",
-            streams_output=output_mode == "stream",
+            arena_input=self._streamed or self._mode == "overwrite",
+            streams_output=self._output_mode == "stream",
+            pulled=repeats.pulled,
         )
         self._calls = [call for call in graph.calls() if call.node.name in choices]
         self._accumulating = tuple(
@@ -149,6 +161,7 @@ class _Gathering:
 
     def facts(self) -> Facts:
         items = self._items()
+        self._reads = [tuple(read.tensor for read in item.unit.reads) for item in items]
         tensors = self._tensors(items)
         pairs = self._pairs(items, tensors)
         return Facts(
@@ -157,9 +170,10 @@ class _Gathering:
             self._output_mode,
             tuple(items),
             tensors,
-            {way: self._rings(way, pairs) for way in ("C", "F", "R")},
+            {way: self._rings(way, pairs) for way in ("C", "F", "R", "D")},
             pairs,
-            {i: tuple(read.tensor for read in item.unit.reads) for i, item in enumerate(items)},
+            dict(enumerate(self._reads)),
+            self._repeats,
         )
 
     def _segment(self, primitive: str, pairs: Sequence[PlannedPair] = ()) -> SegmentBuilder:
@@ -170,8 +184,11 @@ class _Gathering:
         segment = SegmentBuilder(self._storage, self._choices, planned, 0, pack=False)
         if self._streamed:
             segment.add_input(self._graph.inputs[0].tensor)
-        for call in self._calls:
-            segment.add(call)
+        for call in self._graph.calls():
+            if call.node.name in self._choices:
+                segment.add(call)
+            elif call.output.name in self._repeats.pulled:
+                segment.add_input(call.output.name, call.node.name)
         if self._output_mode == "stream":
             segment.add_output(self._graph.outputs[0].tensor)
         return segment
@@ -229,13 +246,25 @@ class _Gathering:
         return facts
 
     def _rings(self, way: str, pairs: Mapping[int, Sequence[PairOption]]) -> dict[str, Ring]:
-        """The rows that each tensor keeps when the whole model flows."""
-        planned = [
-            next(o.planned for o in options if o.planned.primitive == way)
-            for options in pairs.values()
-            if way != "C"
-        ]
-        segment = self._segment("C", planned)
+        """The rows that each tensor keeps when the whole model flows.
+
+        Where pairs share layers, those of tensors in front of a pair are taken from a plan with it.
+        """
+        first = {
+            index: next((o.planned for o in options if o.planned.primitive == way), None)
+            for index, options in pairs.items()
+        }
+        left = {index: planned for index, planned in first.items() if planned is not None}
+        rings = self._rings_with({})
+        while left:
+            chosen = _apart(left)
+            found = self._rings_with({index: left.pop(index) for index in chosen})
+            for index in chosen:
+                rings |= {read: found[read] for read in self._reads[index] if read in found}
+        return rings
+
+    def _rings_with(self, planned: Mapping[int, PlannedPair]) -> dict[str, Ring]:
+        segment = self._segment("C", tuple(planned.values()))
         order = demand_order(segment.units, segment.final_tensors())
         lives = row_lives(segment.units, order)
         never_computed = {unit.output: Ring(0, passing=True) for unit in segment.units}
@@ -251,15 +280,33 @@ class _Gathering:
         calls = {call.node.name: call for call in self._calls}
         found: dict[int, tuple[PairOption, ...]] = {}
         for index, (first, second) in enumerate(itertools.pairwise(items)):
-            if index - 1 in found or not {first.name, second.name} <= set(calls):
+            if not {first.name, second.name} <= set(calls):
                 continue
             producer, consumer = calls[first.name], calls[second.name]
             fact = tensors[first.unit.output]
             if fact.readers != (index + 1,) or fact.must_be_whole:
                 continue
+            options: list[PairOption] = []
             if can_pair(producer, consumer, first.step, second.step):
-                found[index] = tuple(self._options(producer, consumer, first, second))
+                options += self._options(producer, consumer, first, second)
+            if can_pair_columns(consumer, first.step, second.step):
+                options += self._column_options(producer, consumer, first, second)
+            if options:
+                found[index] = tuple(options)
         return found
+
+    def _column_options(
+        self, producer: Call, consumer: Call, first: Item, second: Item
+    ) -> Iterator[PairOption]:
+        """Blocks of columns whose tile takes less than the rows that it stands for."""
+        assert second.step.loop is not None
+        rows = self._storage.row_bytes(self._storage.root_of(producer.output.name))
+        for columns in COLUMNS:
+            if columns < second.step.loop.output_width:
+                planned = PlannedPair("D", first.name, second.name, columns)
+                option = self._option(planned, producer, consumer)
+                if option.tile_row_bytes < rows:
+                    yield option
 
     def _options(
         self, producer: Call, consumer: Call, first: Item, second: Item
@@ -296,7 +343,8 @@ class _Gathering:
         return PairOption(
             planned,
             pair.kept_bytes,
-            pair.tile_rows * pair.block_row_bytes,
+            pair.tile_bytes,
+            pair.tile_row_bytes,
             second.scratch_bytes,
             pair_cost(pair, producer, consumer, first, second),
             segment.pair_macs(pair),
@@ -310,13 +358,42 @@ def can_pair(producer: Call, consumer: Call, first: Step, second: Step) -> bool:
     """Whether two layers may share rows block by block."""
     if first.kernel is None or second.kernel is None or first.loop is None or second.loop is None:
         return False
-    axis = second.loop.rows
-    if not isinstance(axis, Axis) or axis.dilation != 1 or axis.upsampling != 1:
+    if not _can_share_rows(second):
         return False
-    if first.loop.output_channels != second.loop.output_channels or len(second.operands) != 1:
+    if first.loop.output_channels != second.loop.output_channels:
         return False
-    if second.kernel.channel_blocks(consumer) == 0 or axis.kernel > MAX_PAIR_ROWS:
+    if second.kernel.channel_blocks(consumer) == 0:
         return False
     if not operator_of(consumer.node).is_channelwise or operator_of(producer.node).is_channelwise:
         return False
     return first.kernel.channel_blocks(producer) > 0
+
+
+def can_pair_columns(consumer: Call, first: Step, second: Step) -> bool:
+    """Whether two layers may share rows a block of columns at a time."""
+    steps = (first, second)
+    if any(step.kernel is None or step.loop is None for step in steps):
+        return False
+    if any(step.kernel.accumulates for step in steps if step.kernel):
+        return False
+    if any(step.output.layout.kind != "nhwc" or step.fill is not None for step in steps):
+        return False
+    window = operator_of(consumer.node).window(consumer)
+    return window is not None and window.width.upsampling == 1 and _can_share_rows(second)
+
+
+def _can_share_rows(consumer: Step) -> bool:
+    """Whether the windows of a layer lie one below the other over a single map."""
+    axis = consumer.loop.rows if consumer.loop else None
+    if not isinstance(axis, Axis) or axis.dilation != 1 or axis.upsampling != 1:
+        return False
+    return len(consumer.operands) == 1 and axis.kernel <= MAX_PAIR_ROWS
+
+
+def _apart(pairs: Iterable[int]) -> list[int]:
+    """As many pairs as share no layer, from the first on."""
+    chosen: list[int] = []
+    for index in sorted(pairs):
+        if not chosen or index > chosen[-1] + 1:
+            chosen.append(index)
+    return chosen

@@ -9,7 +9,8 @@ from typing import Literal
 from edgekit.ir import QGraph
 from edgekit.program import InputMode, OutputMode
 
-Primitive = Literal["L", "C", "H", "B", "F", "R", "E"]
+PairPrimitive = Literal["F", "R", "E", "D"]
+Primitive = Literal["L", "C", "H", "B"] | PairPrimitive
 """What runs a segment (or a pair inside one).
 
 L: one layer computes its whole output. C: the layers advance together, row by row, and between
@@ -17,18 +18,24 @@ them only the rows live that are still needed. H: the same for one strip of colu
 B: a grid of patches, in each of which one layer after the other computes what the patch needs.
 Pairs inside a C or H segment, which compute the map between a convolution and the channelwise layer
 behind it block of channels by block: F keeps the rows that the next window needs, R keeps none and
-computes them again, E runs over the whole map for one block before the next.
+computes them again, E runs over the whole map for one block before the next. And pairs of any two
+layers, of which the second has windows, in a C segment: D computes both a block of columns at a
+time, and keeps the rows that the next window needs; a column that both have passed takes the place
+of one of the oldest row (runtime_c/ek_column_pair.h).
 """
 
 
 @dataclass(frozen=True)
 class PlannedPair:
-    """Two nodes of a segment, by name, that share rows block by block."""
+    """Two nodes of a segment, by name, that share rows block by block.
 
-    primitive: Literal["F", "R", "E"]
+    block: channels of a block, or for D columns of the consumer's rows.
+    """
+
+    primitive: PairPrimitive
     producer: str
     consumer: str
-    block_channels: int
+    block: int
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,32 @@ class PlannedSegment:
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """What is computed again for its last reader (schedule/again.py).
+
+    skips: tensors; pulled: views of the input into which its rows are read once more for that.
+    """
+
+    skips: tuple[str, ...] = ()
+    pulled: tuple[str, ...] = ()
+
+
+NOTHING_TWICE = Repeats()
+
+
+@dataclass(frozen=True)
 class Plan:
     """The segments of a model in execution order, how its input comes and its output goes.
 
     A streamed input arrives in the first segment; a streamed output leaves in the last one if that
-    is of primitive C, else behind it.
+    is of primitive C, else behind it. repeats: what of the model the graph has twice.
     """
 
     graph: QGraph
     segments: tuple[PlannedSegment, ...]
     input_mode: InputMode = "resident"
     output_mode: OutputMode = "resident"
+    repeats: Repeats = NOTHING_TWICE
 
     def verify(self) -> Plan:
         """Check that the segments hold every node once, in order, and pairs lie inside them."""

@@ -22,12 +22,16 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     input_mode: InputMode
     output_mode: OutputMode
     segments: tuple[PlannedSegment, ...]
+    computed_again: tuple[str, ...] = ()
 
 
 def plan_content(plan: Plan) -> PlanFile:
     """A plan without its model."""
     return PlanFile(
-        input_mode=plan.input_mode, output_mode=plan.output_mode, segments=plan.segments
+        input_mode=plan.input_mode,
+        output_mode=plan.output_mode,
+        segments=plan.segments,
+        computed_again=plan.repeats.skips,
     )
 
 
@@ -71,7 +75,9 @@ def plan_of(content: PlanFile, facts: Facts, choices: Mapping[str, Choice]) -> P
                 f"the plan reads pushed rows more than once (primitive {segment.primitive} of its "
                 "first segment); use --input pull or resident"
             )
-    return Plan(facts.graph, content.segments, content.input_mode, content.output_mode).verify()
+    return Plan(
+        facts.graph, content.segments, content.input_mode, content.output_mode, facts.repeats
+    ).verify()
 
 
 def _check_segment(segment: PlannedSegment, facts: Facts, choices: Mapping[str, Choice]) -> None:
@@ -89,13 +95,18 @@ def _check_segment(segment: PlannedSegment, facts: Facts, choices: Mapping[str, 
     if len(set(paired)) < len(paired) or not set(paired) <= set(segment.nodes):
         raise BadInputError("the plan: a pair is in two segments, or shares a layer with another")
     for pair in segment.pairs:
+        if pair.primitive == "D" and segment.primitive != "C":
+            raise BadInputError(
+                "the plan: a pair of primitive D is outside a segment of primitive C"
+            )
         _check_pair(pair, facts)
 
 
 def _check_pair(pair: PlannedPair, facts: Facts) -> None:
     options = [option.planned for options in facts.pairs.values() for option in options]
     if pair not in options:
+        unit = "columns" if pair.primitive == "D" else "channels"
         raise BadInputError(
             f"the plan: layers '{pair.producer}' and '{pair.consumer}' cannot share rows in blocks "
-            f"of {pair.block_channels} channels (primitive {pair.primitive})"
+            f"of {pair.block} {unit} (primitive {pair.primitive})"
         )

@@ -74,18 +74,24 @@ class _Partials:
 
 
 def search(
-    facts: Facts, goal: Goal | None = None, *, progress: Progress = lambda text: None
+    facts: Facts,
+    goal: Goal | None = None,
+    *,
+    strips: bool = True,
+    progress: Progress = lambda text: None,
 ) -> list[Candidate]:
     """The front over arena bytes and what the goal names, least bytes first.
+
+    strips: try those as well, wherever the input of a segment can be read again.
 
     Outputs that are written while rows are still pushed must wait in the arena until the end
     (lower.py): such schedules are searched on their own.
     """
     goal = goal or Goal()
-    first = _Search(facts, goal, progress)
+    first = _Search(facts, goal, progress, strips=strips)
     if not first.has_early_outputs:
         return first.candidates()
-    held = _Search(_with_held_outputs(facts), goal, progress)
+    held = _Search(_with_held_outputs(facts), goal, progress, strips=strips)
     found = [*first.candidates(), *held.candidates()]
     size, cost, macs = (
         np.array([getattr(candidate, field) for candidate in found])
@@ -103,8 +109,9 @@ def _with_held_outputs(facts: Facts) -> Facts:
 
 
 class _Search:
-    def __init__(self, facts: Facts, goal: Goal, progress: Progress) -> None:
+    def __init__(self, facts: Facts, goal: Goal, progress: Progress, *, strips: bool) -> None:
         self._facts, self._goal, self._progress = facts, goal, progress
+        self._tries_strips = strips
         self._count = len(facts.items)
         self._chases = Chases(facts)
         self._fixed_bytes = CURSOR_BYTES if facts.input_mode == "stream" else 0
@@ -119,7 +126,7 @@ class _Search:
             for j, ways in self._ways_from(i):
                 found[j].append((i, ways))
         fronts = self._fronts(found)
-        in_strips = list(self._strip_ways(fronts[-1]))
+        in_strips = list(self._strip_ways(fronts[-1])) if self._tries_strips else []
         for i, j, ways in in_strips:
             found[j].append((i, ways))
         if in_strips:
@@ -238,6 +245,7 @@ class _Search:
             self._with_views(segments[::-1]),
             self._facts.input_mode,
             self._facts.output_mode,
+            self._facts.repeats,
         ).verify()
         return Candidate(
             plan,
@@ -305,7 +313,7 @@ class _Search:
         peak = whole + flows.kept + flows.working
         keep = self.front(peak, flows.cost, flows.macs)
         items = self._facts.items[i:j]
-        names = tuple(item.name for item in items if item.step.kernel is not None)
+        names = tuple(item.name for item in items if item.is_node)
         accumulating = tuple(item.name for item in items if item.accumulates)
 
         def segment(way: int) -> PlannedSegment:
@@ -327,7 +335,7 @@ class _Search:
         item = self._facts.items[i]
         flows = item.step.kernel is None
         peak = self._chases.layer_bytes(i) + (0 if flows else item.whole_scratch_bytes)
-        planned = PlannedSegment("C" if flows else "L", () if flows else (item.name,))
+        planned = PlannedSegment("C" if flows else "L", (item.name,) if item.is_node else ())
         return _one_way(peak, item.whole_cost, item.macs, planned)
 
     def _whole_pair_ways(self, i: int, number: int) -> _Ways:

@@ -7,19 +7,23 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from edgekit.converters.narrow import column_axis, narrow_call, whole_region
+from edgekit.converters.narrow import narrow_call
 from edgekit.converters.schedule.costs import BLOCK_CALL, ROW_CALL
 from edgekit.converters.schedule.facts import Facts, Item, PairOption, TensorFact
+from edgekit.converters.schedule.narrow_layers import (
+    NarrowLayer,
+    PartSpans,
+    Span,
+    is_inner,
+    layouts_in_front,
+    narrow_layers,
+)
 from edgekit.converters.tiles import spans
-from edgekit.ir import Call, Tensor
 from edgekit.layout import NHWC, map_size
-from edgekit.program import INPUT_STEP
 from edgekit.window import Region
 
 STRIPS = (2, 3, 4, 6, 8)
 """Strips of a segment that the search tries."""
-Span = tuple[int, int]
-"""Columns [left, right) of a map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +46,10 @@ class StripFacts:
 
 def strip_facts(facts: Facts, *, extra_macs: int | None) -> Iterator[StripFacts]:
     """All segments that can run in strips, and compute no more again than is allowed."""
-    layers = [_Layer.of(facts, index) for index in range(len(facts.items))]
+    layers = narrow_layers(facts)
     for end in range(1, len(layers) + 1):
         last = layers[end - 1]
-        if last is None or not last.writes_strips:
+        if last is None or last.call is None:
             continue
         for parts in STRIPS:
             if parts <= last.width:
@@ -54,60 +58,13 @@ def strip_facts(facts: Facts, *, extra_macs: int | None) -> Iterator[StripFacts]
                     yield StripFacts(walk.strips(), end, parts, tuple(walk.firsts))
 
 
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """What narrows an item: its call, None for the arrival of the input."""
-
-    call: Call | None
-    width: int
-
-    @staticmethod
-    def of(facts: Facts, index: int) -> _Layer | None:
-        """None where an item cannot run in strips."""
-        step = facts.items[index].step
-        if step.op == INPUT_STEP:
-            shape = facts.graph.tensors[step.output.tensor].shape
-            return _Layer(None, map_size(shape)[1]) if facts.input_mode == "pull" else None
-        call = step.call
-        if call is None or step.kernel is None or step.kernel.kind != "rows":
-            return None
-        read = {tensor.name for tensor in call.activations}
-        if step.kernel.accumulates or not read <= set(facts.reads[index]):
-            return None
-        if narrow_call(call, whole_region(call.output.shape)) is None:
-            return None
-        return _Layer(call, map_size(call.output.shape)[1])
-
-    @property
-    def writes_strips(self) -> bool:
-        """Whether the whole output can be written strip by strip."""
-        return self.call is not None
-
-    def seen(self, columns: Span) -> Iterator[tuple[Tensor, Span]] | None:
-        """The columns of every activation under those of the output; None: all of it is padding."""
-        if self.call is None:
-            return iter(())
-        part = column_axis(self.call).part(*columns, self._input_width())
-        if part is None:
-            return None
-        _, *wanted = part
-        return ((t, self._of_operand(t, (wanted[0], wanted[1]))) for t in self.call.activations)
-
-    def _input_width(self) -> int:
-        assert self.call is not None
-        return max(map_size(tensor.shape)[1] for tensor in self.call.activations)
-
-    def _of_operand(self, tensor: Tensor, wanted: Span) -> Span:
-        return (0, 1) if map_size(tensor.shape)[1] == 1 else wanted
-
-
 class _Walk:
     """From the last layer to the first: the columns of every strip."""
 
     def __init__(
         self,
         facts: Facts,
-        layers: list[_Layer | None],
+        layers: list[NarrowLayer | None],
         end: int,
         parts: int,
         extra_macs: int | None,
@@ -116,57 +73,29 @@ class _Walk:
         last = layers[end - 1]
         assert last is not None
         output = facts.items[end - 1].unit.output
-        self._columns: dict[str, list[Span]] = {output: list(spans(last.width, parts))}
+        self._columns = PartSpans(output, list(spans(last.width, parts)), "columns")
         self._items: dict[int, Item] = {}
         self.firsts: list[int] = []
-        self._extra = 0
+        extra = 0
         for first in range(end - 1, -1, -1):
             if not self._take(first):
                 break
-            if self._begins(first) and (extra_macs is None or self._extra <= extra_macs):
+            extra += self._items[first].macs - facts.items[first].macs
+            begins = all(kind == "nhwc" for kind in layouts_in_front(facts, first, end))
+            if begins and (extra_macs is None or extra <= extra_macs):
                 self.firsts.append(first)
 
     def _take(self, index: int) -> bool:
         """Narrow an item; False where it cannot be part of the segment."""
         layer, item = self._layers[index], self._facts.items[index]
-        columns = self._columns.get(item.unit.output)
-        if layer is None or columns is None or not self._is_inner(index):
-            return False
-        for number, span in enumerate(columns):
-            seen = layer.seen(span)
-            if seen is None:
-                return False
-            for tensor, wanted in seen:
-                self._see(tensor.name, number, wanted)
-        total = sum(right - left for left, right in columns)
-        self._items[index] = _narrow_item(item, total, layer.width, self._parts)
-        self._extra += self._items[index].macs - item.macs
-        return True
-
-    def _see(self, tensor: str, number: int, wanted: Span) -> None:
-        known = self._columns.setdefault(tensor, [])
-        if len(known) <= number:
-            known.append(wanted)
-        else:
-            left, right = known[number]
-            known[number] = min(left, wanted[0]), max(right, wanted[1])
-
-    def _is_inner(self, index: int) -> bool:
-        """Whether the segment alone reads what an item computes, unless that is its output."""
-        tensor = self._facts.tensors[self._facts.items[index].unit.output]
+        inner = is_inner(self._facts, index, self._end)
         if index == self._end - 1:
-            return self._facts.items[index].step.output.layout == NHWC
-        return not tensor.must_be_whole and tensor.readers[-1] < self._end
-
-    def _begins(self, first: int) -> bool:
-        """Whether a segment may begin with an item: whole maps in front of it have columns."""
-        made = {self._facts.items[index].unit.output for index in range(first, self._end)}
-        read = {name for index in range(first, self._end) for name in self._facts.reads[index]}
-        return all(self._layout_kind(name) == "nhwc" for name in read - made)
-
-    def _layout_kind(self, tensor: str) -> str:
-        producer = self._facts.tensors[tensor].producer
-        return "nhwc" if producer < 0 else self._facts.items[producer].step.output.layout.kind
+            inner = item.step.output.layout == NHWC
+        if layer is None or not inner or not self._columns.take(layer, item.unit.output):
+            return False
+        total = self._columns.total(item.unit.output)
+        self._items[index] = _narrow_item(item, total, layer.width, self._parts)
+        return True
 
     def strips(self) -> Facts:
         facts, first = self._facts, min(self.firsts)
@@ -181,16 +110,16 @@ class _Walk:
         for index in range(first, self._end - 1):
             if index in facts.pairs and index + 2 <= self._end:
                 pairs[index] = tuple(
-                    self._narrow_pair(option, index, tensors) for option in facts.pairs[index]
+                    self._narrow_pair(option, index, tensors)
+                    for option in facts.pairs[index]
+                    if option.planned.primitive != "D"
                 )
         return dataclasses.replace(facts, items=tuple(items), tensors=tensors, pairs=pairs)
 
     def _narrow_tensor(self, index: int) -> TensorFact:
         tensor = self._facts.tensors[self._facts.items[index].unit.output]
-        spans_of = self._columns[tensor.name]
-        return dataclasses.replace(
-            tensor, row_bytes=max(self._row_bytes(tensor, span) for span in spans_of)
-        )
+        widest = max(self._row_bytes(tensor, span) for span in self._columns[tensor.name])
+        return dataclasses.replace(tensor, row_bytes=widest)
 
     def _row_bytes(self, tensor: TensorFact, span: Span) -> int:
         """Bytes of a row of a strip; a row-planar one has the padding of its reader's window."""
@@ -228,7 +157,7 @@ class _Walk:
         made = again * narrow[0].macs // max(plain[0].macs, 1) + narrow[1].macs
         factor = made / max(option.macs, 1)
         calls = sum(len(item.unit.firings) for item in plain) * (ROW_CALL + BLOCK_CALL)
-        blocks = -(-self._channels(index) // option.planned.block_channels)
+        blocks = -(-self._channels(index) // option.planned.block)
         return dataclasses.replace(
             option,
             kept_bytes=option.kept_bytes * row // whole,

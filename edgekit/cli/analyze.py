@@ -193,7 +193,8 @@ def _print_schedules(analysis: Analysis) -> None:
 def _print_front(analysis: Analysis) -> None:
     print_table(
         f"front of RAM and time, --input {analysis.front_input_mode}, as modelled; in -: the input, "
-        "C: row by row together, L: one by one, F R E: pairs in blocks of channels",
+        "C: row by row together, H: the same in strips of columns, L: one by one, F R E: pairs in "
+        "blocks of channels",
         ["arena", "time", "MACs", "segments"],
         [
             [p.arena_bytes, p.relative_instructions, p.macs_executed, p.segments]

@@ -54,7 +54,11 @@ def convert(
         ),
     ] = False,
     schedule: Annotated[
-        str, typer.Option(help="auto: search; layerwise: one layer after the other.")
+        str,
+        typer.Option(
+            help="auto: search; layerwise: one layer after the other; patch: the first layers in a "
+            "grid of patches, as MCUNetV2 does; stream: the search without strips of columns."
+        ),
     ] = "auto",
     plan: Annotated[
         Optional[Path],  # noqa: UP045

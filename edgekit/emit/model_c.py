@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.column_blocks import ColumnBlocks
 from edgekit.emit.c_tables import (
     TableSet,
     comment_text,
@@ -237,6 +238,9 @@ class _Emitter:
     def add_pairs(self) -> None:
         for number, pair in enumerate(self._image.program.pairs):
             name = f"pair_{number}"
+            if pair.columns is not None:
+                self._add_column_pair(name, pair, pair.columns)
+                continue
             self.structs.append(initializer("ek_pair", name, self._pair_members(pair)))
             self.struct_bytes += 4 * 12
             self.drivers.add("ek_pair.h")
@@ -244,13 +248,31 @@ class _Emitter:
             run = "ek_run_pair_map" if pair.whole_map else "ek_run_pair_row"
             self._runs[pair.consumer] = (run, name)
 
+    def _add_column_pair(self, name: str, pair: Pair, columns: ColumnBlocks) -> None:
+        axis, offsets = columns.axis, self._image.offsets
+        members = {
+            **_paired_steps(pair),
+            "block_columns": str(columns.columns),
+            "column_stride": str(axis.stride),
+            "column_pad": str(axis.pad_before),
+            "column_extent": str(axis.extent),
+            "pixel_bytes": str(columns.pixel_bytes),
+            "kept_rows": str(pair.kept_rows),
+            "kept": str(offsets[pair.kept] if pair.kept else 0),
+            "tile": str(offsets[pair.tile] if pair.tile else 0),
+            "tile_row_bytes": str(pair.tile_row_bytes),
+            "first_rows": str(pair.first_rows),
+        }
+        self.structs.append(initializer("ek_column_pair", name, members))
+        self.struct_bytes += 4 * len(members)
+        self.drivers.add("ek_column_pair.h")
+        self._runs[pair.producer] = ("ek_run_column_pair_ahead", name)
+        self._runs[pair.consumer] = ("ek_run_column_pair_row", name)
+
     def _pair_members(self, pair: Pair) -> dict[str, str]:
         offsets = self._image.offsets
         return {
-            "producer": f"&step_{pair.producer}",
-            "consumer": f"&step_{pair.consumer}",
-            "producer_index": str(pair.producer),
-            "consumer_index": str(pair.consumer),
+            **_paired_steps(pair),
             "channels": str(pair.channels),
             "block_channels": str(pair.block_channels),
             "block_row_bytes": str(pair.block_row_bytes),
@@ -273,3 +295,12 @@ class _Emitter:
             f"static const ek_firings firings[] = {{\n{script}}};\n\n"
             f"static const ek_script script = {{steps, firings, {len(firings)}}};\n"
         )
+
+
+def _paired_steps(pair: Pair) -> dict[str, str]:
+    return {
+        "producer": f"&step_{pair.producer}",
+        "consumer": f"&step_{pair.consumer}",
+        "producer_index": str(pair.producer),
+        "consumer_index": str(pair.consumer),
+    }

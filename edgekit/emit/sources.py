@@ -67,6 +67,8 @@ class EmitOptions:
     version: str
     macs_network: int
     dead_channels: tuple[DeadChannels, ...] = ()
+    macs_legalized: int | None = None
+    """Where the schedule computes layers of the model twice: without the second ones."""
 
 
 def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> Sources:
@@ -134,7 +136,9 @@ def _manifest(
     output_bytes = sum(t.tensor.bytes for t in interface.outputs)
     held_bytes = input_bytes if interface.input_mode == "resident" else 0
     held_bytes += output_bytes if interface.output_mode == "resident" else 0
-    macs = sum(operator_of(call.node).macs(call) for call in image.program.graph.calls())
+    macs = options.macs_legalized
+    if macs is None:
+        macs = sum(operator_of(call.node).macs(call) for call in image.program.graph.calls())
     return Manifest(
         edgekit_version=options.version,
         name=options.name,
@@ -174,6 +178,7 @@ def _segment_entry(program: Program, segment: Segment) -> SegmentEntry:
                 producer=pair.producer,
                 consumer=pair.consumer,
                 block_channels=pair.block_channels,
+                block_columns=pair.columns.columns if pair.columns else 0,
             )
             for pair in program.pairs
             if segment.first <= pair.consumer <= segment.last
@@ -184,6 +189,8 @@ def _segment_entry(program: Program, segment: Segment) -> SegmentEntry:
 def _pair_primitive(program: Program, pair: Pair) -> PairPrimitive:
     if pair.whole_map:
         return "E"
+    if pair.columns is not None:
+        return "D"
     loop = program.steps[pair.consumer].loop
     assert loop is not None and isinstance(loop.rows, Axis)
     # Windows that do not overlap need no kept rows, and compute nothing again.

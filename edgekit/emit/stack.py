@@ -16,19 +16,25 @@ ROW_STACK_BYTES = 416
 """ek_run_row and ek_run_region."""
 PAIR_STACK_BYTES = 304
 """ek_run_pair_row and what it calls in front of ek_run_region."""
+COLUMN_PAIR_STACK_BYTES = 232
+"""ek_run_column_pair_row and what it calls in front of ek_run_region."""
 # Upper bounds of the frames on all targets; tests measure them.
 
 
 def stack_bytes(program: Program) -> int:
     """Bytes below the caller's stack pointer that a run needs at most."""
-    paired = {i for pair in program.pairs for i in (pair.producer, pair.consumer)}
-    steps = (_step_bytes(step, index in paired) for index, step in enumerate(program.steps))
+    pairs = {
+        index: COLUMN_PAIR_STACK_BYTES if pair.columns else PAIR_STACK_BYTES
+        for pair in program.pairs
+        for index in (pair.producer, pair.consumer)
+    }
+    steps = (_step_bytes(step, pairs.get(index, 0)) for index, step in enumerate(program.steps))
     ports = 1 + len(program.graph.inputs) + len(program.graph.outputs)
     return ENTRY_STACK_BYTES + PORT_STACK_BYTES * ports + max(steps, default=0)
 
 
-def _step_bytes(step: Step, paired: bool) -> int:
+def _step_bytes(step: Step, pair_bytes: int) -> int:
     if step.kernel is None:
         return COPY_STACK_BYTES
     driver = ROW_STACK_BYTES if step.loop is not None else MAP_STACK_BYTES
-    return step.kernel.stack_bytes + driver + (PAIR_STACK_BYTES if paired else 0)
+    return step.kernel.stack_bytes + driver + pair_bytes

@@ -251,7 +251,8 @@ class Panel:
             return
         count = sum(segment.first <= p.consumer <= segment.last for p in self._program.pairs)
         pairs = f", {count} pair{'s' if count > 1 else ''}" if count else ""
-        for text in (f"rows of {first}-{last}{pairs}", f"rows of {first}-{last}"):
+        what = {"H": f"{segment.parts} strips", "B": "patches"}.get(segment.primitive, "rows")
+        for text in (f"{what} of {first}-{last}{pairs}", f"{what} of {first}-{last}"):
             if len(text) * CHARACTER <= width:
                 yield text
         yield f"{first}-{last}"

@@ -21,7 +21,10 @@ from edgekit.process import run_program
 from support.kernel_library import FLAGS, HOST_ISAS
 
 Result = TypeVar("Result")
-DRIVERS = ("ek_rows.h", "ek_maps.h", "ek_pair.h", "ek_pull.h", "ek_stream.h", "ek_script.h")
+DRIVERS = (
+    *("ek_rows.h", "ek_maps.h", "ek_pair.h", "ek_column_pair.h"),
+    *("ek_pull.h", "ek_stream.h", "ek_script.h"),
+)
 
 
 class _Runtime:

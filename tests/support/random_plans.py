@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from unittest import mock
 
 from hypothesis import strategies as st
 
@@ -23,25 +24,27 @@ from edgekit.program import InputMode
 class PlanSpec:
     """sizes: nodes of each segment (0: one node layerwise); the rest is the last segment.
 
-    pairs: how each possible pair runs ("-": not as one), and in blocks of how many multiples of
-    what its kernel allows. whole: positions of layers that do not take their input row by row
-    though they could. tiles: which segments run in strips (H) or patches (B), as far as their layers
-    can, and in how many. Lists that are too short go on with their neutral element.
+    pairs: how each possible pair runs ("-": not as one; D where it cannot run as is asked for), and
+    in blocks of how many columns, or multiples of what its kernel allows. whole: positions of layers
+    that do not take their input row by row though they could. tiles: which segments run in strips
+    (H) or patches (B), as far as their layers can, and in how many. Lists that are too short go on
+    with their neutral element.
     """
 
     sizes: tuple[int, ...]
-    pairs: tuple[tuple[Literal["-", "F", "R", "E"], int], ...]
+    pairs: tuple[tuple[Literal["-", "F", "R", "E", "D"], int], ...]
     whole: tuple[int, ...]
     tiles: tuple[tuple[Literal["-", "H", "B"], int], ...]
 
 
 def plan_specs() -> st.SearchStrategy[PlanSpec]:
-    pair = st.tuples(st.sampled_from(["-", "F", "F", "F", "R", "R", "E", "E"]), st.integers(1, 4))
+    primitive = st.sampled_from(["-", "-", "F", "F", "F", "R", "R", "E", "E", "D", "D"])
+    pair = st.tuples(primitive, st.integers(1, 4))
     tile = st.tuples(st.sampled_from(["-", "H", "H", "H", "B"]), st.sampled_from([2, 2, 3, 4, 1]))
     return st.builds(
         PlanSpec,
         sizes=st.lists(st.sampled_from([0, 0, 1, 2, 3, 4, 5, 7]), max_size=8).map(tuple),
-        pairs=st.lists(pair, min_size=1, max_size=4).map(tuple),
+        pairs=st.lists(pair, min_size=1, max_size=8).map(tuple),
         whole=st.lists(st.integers(0, 9), max_size=1).map(tuple),
         tiles=st.lists(tile, min_size=1, max_size=4).map(tuple),
     )
@@ -50,7 +53,8 @@ def plan_specs() -> st.SearchStrategy[PlanSpec]:
 def build_plan(
     spec: PlanSpec, graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode
 ) -> Plan:
-    facts = gather_facts(graph, choices, input_mode)
+    with mock.patch("edgekit.converters.schedule.facts.COLUMNS", (1,)):
+        facts = gather_facts(graph, choices, input_mode)
     pairs = list(_pairs(spec, facts, choices))
     accumulating = [item.name for item in facts.items if item.accumulates]
     for position in spec.whole[: len(accumulating)]:
@@ -110,7 +114,12 @@ def _segment(
     accumulating: Sequence[str],
     parts: int,
 ) -> PlannedSegment:
-    inside = tuple(p for p in pairs if {p.producer, p.consumer} <= set(names))
+    inside = tuple(
+        pair
+        for pair in pairs
+        if {pair.producer, pair.consumer} <= set(names)
+        and (pair.primitive != "D" or primitive == "C")
+    )
     taken = tuple(name for name in names if name in accumulating)
     flows, tiled = primitive in ("C", "H"), primitive in ("H", "B")
     return PlannedSegment(
@@ -136,9 +145,15 @@ def _cut(
 def _pairs(spec: PlanSpec, facts: Facts, choices: Mapping[str, Choice]) -> Iterator[PlannedPair]:
     """Pairs that do not share a layer, in any segment."""
     calls = {call.node.name: call for call in facts.graph.calls()}
+    last = -2
     for index, (primitive, blocks) in zip(sorted(facts.pairs), spec.pairs, strict=False):
-        if primitive != "-":
-            planned = facts.pairs[index][0].planned
-            names = (planned.producer, planned.consumer)
-            multiple = math.lcm(*(choices[n].kernel.channel_blocks(calls[n]) for n in names))
-            yield PlannedPair(primitive, planned.producer, planned.consumer, blocks * multiple)
+        if primitive == "-" or index == last + 1:
+            continue
+        planned, last = facts.pairs[index][0].planned, index
+        names = planned.producer, planned.consumer
+        if primitive == "D" or primitive not in {o.planned.primitive for o in facts.pairs[index]}:
+            if facts.pairs[index][-1].planned.primitive == "D":
+                yield PlannedPair("D", *names, blocks)
+            continue
+        multiple = math.lcm(*(choices[name].kernel.channel_blocks(calls[name]) for name in names))
+        yield PlannedPair(primitive, *names, blocks * multiple)

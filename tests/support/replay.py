@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.converters.chase import in_place_elementwise
-from edgekit.ir import DTYPE_BYTES, Array, Call, Tensor
+from edgekit.ir import DTYPE_BYTES, Array, Tensor
 from edgekit.layout import map_size
-from edgekit.ops import operator_of
 from edgekit.program import (
     CURSOR_BYTES,
     INPUT_STEP,
@@ -27,6 +26,8 @@ from edgekit.program import (
     cursor_name,
 )
 from edgekit.window import Region
+from support.replay_columns import ColumnPairReplay
+from support.replay_values import evaluate, noise, row_of, to_bytes
 from support.tagged_memory import NOTHING, PAINT, Memory, Part, ReplayError
 
 
@@ -48,9 +49,19 @@ def replay(image: Image, sample: Sequence[Array]) -> Replayed:
     program = image.program
     paired = {pair.consumer: pair for pair in program.pairs}
     ahead = {pair.producer: pair for pair in program.pairs}
+    columns = {
+        pair.consumer: ColumnPairReplay(run, pair, pair.columns)
+        for pair in program.pairs
+        if pair.columns
+    }
+    columns_ahead = {found.pair.producer: found for found in columns.values()}
     for firings in program.script:
         for row in range(firings.row, firings.row + firings.count):
-            if firings.step in paired:
+            if firings.step in columns:
+                columns[firings.step].fire(row)
+            elif firings.step in columns_ahead:
+                columns_ahead[firings.step].fire_ahead(row)
+            elif firings.step in paired:
                 run.fire_pair(paired[firings.step], row)
             elif firings.step in ahead:
                 run.fire_ahead(ahead[firings.step], row)
@@ -61,14 +72,14 @@ def replay(image: Image, sample: Sequence[Array]) -> Replayed:
 
 class _Replay:
     def __init__(self, image: Image, sample: Sequence[Array]) -> None:
-        self._image, self._program, self._graph = image, image.program, image.program.graph
-        self._arena = Memory(image.arena_bytes)
+        self.image, self._program, self._graph = image, image.program, image.program.graph
+        self.arena = Memory(image.arena_bytes)
         self._inputs = [Memory(array.nbytes) for array in sample]
         self._outputs = [Memory(self._graph.tensors[p.tensor].bytes) for p in self._graph.outputs]
         self._sums: dict[int, list[Array]] = {}
         for port, memory, array in zip(self._graph.inputs, self._inputs, sample, strict=True):
             if image.program.input_mode == "overwrite":
-                place, memory = image.offsets[port.tensor], self._arena
+                place, memory = image.offsets[port.tensor], self.arena
             else:
                 place = 0
             part = Part(memory, place, port.tensor, 0, array.nbytes)
@@ -76,20 +87,46 @@ class _Replay:
         self._cursor: Part | None = None
         cursor = cursor_name(self._graph)
         if cursor in image.offsets:
-            self._cursor = Part(self._arena, image.offsets[cursor], cursor, 0, CURSOR_BYTES)
-            self._arena.write(self._cursor, np.zeros(CURSOR_BYTES, np.uint8))
+            self._cursor = Part(self.arena, image.offsets[cursor], cursor, 0, CURSOR_BYTES)
+            self.arena.write(self._cursor, np.zeros(CURSOR_BYTES, np.uint8))
 
     def result(self) -> Replayed:
         if self._cursor:
-            self._arena.check(self._cursor, "the caller")
+            self.arena.check(self._cursor, "the caller")
         outputs = []
         for port, memory in zip(self._graph.outputs, self._outputs, strict=True):
             if (memory.tags == NOTHING).any():
                 raise ReplayError(f"output '{port.name}' is not complete")
             tensor = self._graph.tensors[port.tensor]
             outputs.append(memory.bytes.view(tensor.dtype).reshape(tensor.shape))
-        touched = np.flatnonzero(self._arena.tags != NOTHING)
+        touched = np.flatnonzero(self.arena.tags != NOTHING)
         return Replayed(tuple(outputs), int(touched[-1]) + 1 if touched.size else 0)
+
+    def row_values(self, step: Step, row: int) -> Array:
+        """A row (1, W, C) of a step, from where its input rows lie."""
+        assert step.loop is not None
+        rows = step.loop.rows_of(row)
+        operands = [o for o in step.operands if o.place != "constant"]
+        return self.row_values_of(step, row, {o.tensor: self._map(step, o, rows) for o in operands})
+
+    def row_values_of(self, step: Step, row: int, maps: Mapping[str, Array]) -> Array:
+        """A row (1, W, C) of a step from maps."""
+        self._trash_scratch(step)
+        return row_of(self._evaluate(step, maps), row)
+
+    def row_parts(self, step: Step, row: int) -> list[Part]:
+        """Where the input rows of a row lie."""
+        assert step.loop is not None
+        operands = [o for o in step.operands if o.place != "constant"]
+        return [self._row(o, r) for o in operands for r in step.loop.rows_of(row)]
+
+    def write_row(self, step: Step, row: int, values: Array) -> None:
+        part = self._row(step.output, row)
+        part.memory.write(part, to_bytes(values, step))
+
+    def noise_map(self, name: str) -> Array:
+        """Noise in place of what must not be read."""
+        return noise(self._graph.tensors[name])
 
     def fire(self, index: int, row: int) -> None:
         step = self._program.steps[index]
@@ -100,7 +137,7 @@ class _Replay:
         elif step.loop is None or step.binding.flat:
             self._compute_whole(step)
         else:
-            y = step.loop.output_height - 1 - row if index in self._image.bottom_up else row
+            y = step.loop.output_height - 1 - row if index in self.image.bottom_up else row
             self._compute_row(step, y)
 
     def _copy(self, step: Step, row: int) -> None:
@@ -113,7 +150,7 @@ class _Replay:
             start = ((window.top + row) * width + window.left) * pixel
             size = window.width * pixel
             part = Part(self._inputs[source.index], start, source.tensor, start, size)
-            self._arena.write(self._row(step.output, row), part.memory.read(part, step.layer))
+            self.arena.write(self._row(step.output, row), part.memory.read(part, step.layer))
         else:
             values = self._whole(source)
             values.memory.check(values, step.layer)
@@ -123,8 +160,8 @@ class _Replay:
     def _part(self, operand: Operand, address: int, begin: int, size: int) -> Part:
         address, begin = address + operand.skip_bytes, begin + operand.skip_bytes
         if operand.place == "arena":
-            offset = self._image.offsets[operand.buffer]
-            return Part(self._arena, offset + address, self._key(operand), begin, size)
+            offset = self.image.offsets[operand.buffer]
+            return Part(self.arena, offset + address, self._key(operand), begin, size)
         memories = self._inputs if operand.place == "model_input" else self._outputs
         return Part(memories[operand.index], address, self._root(operand), begin, size)
 
@@ -167,9 +204,9 @@ class _Replay:
     def _trash_scratch(self, step: Step) -> None:
         if step.scratch:
             part = Part(
-                self._arena, self._image.offsets[step.scratch], step.scratch, 0, step.scratch_bytes
+                self.arena, self.image.offsets[step.scratch], step.scratch, 0, step.scratch_bytes
             )
-            self._arena.write(part, np.full(part.size, PAINT, np.uint8))
+            self.arena.write(part, np.full(part.size, PAINT, np.uint8))
 
     def _compute_whole(self, step: Step) -> None:
         self._trash_scratch(step)
@@ -178,7 +215,7 @@ class _Replay:
         maps = {o.tensor: self._map(step, o, range(self._height(o))) for o in operands}
         values = self._evaluate(step, maps)
         output = self._whole(step.output)
-        data = _to_bytes(values, step)
+        data = to_bytes(values, step)
         behind = step.kernel.write_behind if step.kernel else None
         if behind is None or behind.grain is None:
             output.memory.write(output, data)
@@ -226,15 +263,15 @@ class _Replay:
                 ]
             else:
                 safe += parts
-        values = _row_of(self._evaluate(step, maps), y)
-        output.memory.write(output, _to_bytes(values, step))
+        values = row_of(self._evaluate(step, maps), y)
+        output.memory.write(output, to_bytes(values, step))
         self._check_all(safe, step)
 
     def _map(self, step: Step, operand: Operand, rows: Sequence[int]) -> Array:
         """A map in which everything but the rows that are in memory is noise."""
         tensor = _tensor_of(step, operand)
         height, width, channels = map_size(tensor.shape)
-        found = _noise(tensor)
+        found = noise(tensor)
         if operand.row_bytes == 0 and rows:
             part = self._whole(operand)
             found[:] = self._decode(operand, part, tensor).reshape(height, width, channels)
@@ -256,7 +293,7 @@ class _Replay:
     def _evaluate(self, step: Step, maps: Mapping[str, Array]) -> Array:
         """The output (H, W, C) for maps by tensor name."""
         assert step.call is not None
-        return _evaluate(step.call, maps)
+        return evaluate(step.call, maps)
 
     def _accumulate(self, index: int, step: Step, row: int) -> None:
         assert step.loop is not None
@@ -265,18 +302,18 @@ class _Replay:
         rows = self._sums.setdefault(index, [])
         scratch = None
         if step.scratch:
-            offset = self._image.offsets[step.scratch]
-            scratch = Part(self._arena, offset, step.scratch, 0, step.scratch_bytes)
+            offset = self.image.offsets[step.scratch]
+            scratch = Part(self.arena, offset, step.scratch, 0, step.scratch_bytes)
             if row > 0:
-                self._arena.check(scratch, step.layer)
-            self._arena.write(scratch, np.full(scratch.size, PAINT, np.uint8))
+                self.arena.check(scratch, step.layer)
+            self.arena.write(scratch, np.full(scratch.size, PAINT, np.uint8))
         rows.append(part.memory.read(part, step.layer))
         if row + 1 == step.loop.output_height:
             tensor = self._graph.tensors[operand.tensor]
             data = np.concatenate(rows).view(tensor.dtype).reshape(map_size(tensor.shape))
             values = self._evaluate(step, {operand.tensor: data})
             output = self._whole(step.output)
-            output.memory.write(output, _to_bytes(values, step))
+            output.memory.write(output, to_bytes(values, step))
             self._check_all([part, *([scratch] if scratch else [])], step)
             del self._sums[index]
 
@@ -300,35 +337,30 @@ class _Replay:
                 done[y][..., slice(*block)] = values[..., slice(*block)]
         for y, values in done.items():
             part = self._row(consumer.output, y)
-            part.memory.write(part, _to_bytes(values, consumer))
+            part.memory.write(part, to_bytes(values, consumer))
         self._check_all(read, consumer)
 
     def _slot(self, pair: Pair, block: tuple[int, int], row: int) -> Part:
         assert row >= 0
         number = block[0] // pair.block_channels
         place = number * pair.kept_block_bytes + row % pair.kept_rows * pair.block_row_bytes
-        return self._block_part(pair, self._image.offsets[pair.kept] + place, block, row)
+        return self._block_part(pair, self.image.offsets[pair.kept] + place, block, row)
 
     def _block_part(self, pair: Pair, address: int, block: tuple[int, int], row: int) -> Part:
         key = f"{pair.kept or pair.tile} block {block[0]}"
         size = pair.block_row_bytes
-        return Part(self._arena, address, key, row * size, size)
+        return Part(self.arena, address, key, row * size, size)
 
     def _produce(
         self, pair: Pair, producer: Step, row: int, block: tuple[int, int], place: Part
     ) -> list[Part]:
         """Compute a row of the map between; what was read for it."""
-        assert producer.loop is not None
-        self._trash_scratch(producer)
-        rows = producer.loop.rows_of(row)
-        operands = [o for o in producer.operands if o.place != "constant"]
-        maps = {o.tensor: self._map(producer, o, rows) for o in operands}
-        values = _row_of(self._evaluate(producer, maps), row)[..., slice(*block)]
+        values = self.row_values(producer, row)[..., slice(*block)]
         data = np.full(place.size, PAINT, np.uint8)
-        encoded = _to_bytes(values, producer).view(np.uint8).ravel()
+        encoded = to_bytes(values, producer).view(np.uint8).ravel()
         data[: encoded.size] = encoded
-        self._arena.write(place, data)
-        parts = [self._row(o, r) for o in operands for r in rows]
+        self.arena.write(place, data)
+        parts = self.row_parts(producer, row)
         self._check_all(parts, producer)
         return parts
 
@@ -340,13 +372,13 @@ class _Replay:
         self._trash_scratch(consumer)
         tensor = _tensor_of(consumer, consumer.operands[0])
         _, width, _ = map_size(tensor.shape)
-        noise = _noise(tensor)
+        known = noise(tensor)
         layout, channels = producer.output.layout, block[1] - block[0]
         for row, part in places.items():
-            data = self._arena.read(part, consumer.layer)[: layout.row_bytes(width, channels)]
+            data = self.arena.read(part, consumer.layer)[: layout.row_bytes(width, channels)]
             rows = data.view(np.int8).reshape(1, -1)
-            noise[row, :, slice(*block)] = layout.from_memory(rows, width=width, channels=channels)
-        values = _row_of(self._evaluate(consumer, {tensor.name: noise}), y)
+            known[row, :, slice(*block)] = layout.from_memory(rows, width=width, channels=channels)
+        values = row_of(self._evaluate(consumer, {tensor.name: known}), y)
         self._keep(pair, block, y, places)
         return values
 
@@ -374,7 +406,7 @@ class _Replay:
             if pair.kept_rows and row - pair.kept_rows < needed:
                 places[row] = self._slot(pair, block, row)
             else:
-                address = self._image.offsets[pair.tile] + tiles * pair.block_row_bytes
+                address = self.image.offsets[pair.tile] + tiles * pair.block_row_bytes
                 places[row] = self._block_part(pair, address, block, row)
                 tiles += 1
             read += self._produce(pair, producer, row, block, places[row])
@@ -391,7 +423,7 @@ class _Replay:
         for row, part in places.items():
             if pair.kept_rows and row >= before and row >= following:
                 slot = self._slot(pair, block, row)
-                self._arena.write(slot, self._arena.read(part, "tile"))
+                self.arena.write(slot, self.arena.read(part, "tile"))
 
 
 def _blocks(pair: Pair) -> Iterator[tuple[int, int]]:
@@ -404,30 +436,3 @@ def _tensor_of(step: Step, operand: Operand) -> Tensor:
     """What a step sees of a tensor."""
     assert step.call is not None
     return next(tensor for tensor in step.call.inputs if tensor.name == operand.tensor)
-
-
-def _noise(tensor: Tensor) -> Array:
-    random = np.random.default_rng(len(tensor.name))
-    found: Array = random.integers(-128, 128, map_size(tensor.shape)).astype(tensor.dtype)
-    return found
-
-
-def _row_of(values: Array, y: int) -> Array:
-    return values[y : y + 1]
-
-
-def _evaluate(call: Call, maps: Mapping[str, Array]) -> Array:
-    operator = operator_of(call.node)
-    inputs = [
-        tensor.data if tensor.data is not None else maps[tensor.name].reshape(tensor.shape)
-        for tensor in call.inputs
-    ]
-    return operator.evaluate(call, inputs).reshape(map_size(call.output.shape))
-
-
-def _to_bytes(values: Array, step: Step) -> Array:
-    """The bytes of rows (H, W, C) in the layout of the step's output."""
-    if step.output.layout.kind == "nhwc":
-        return np.ascontiguousarray(values).view(np.uint8).ravel()
-    assert step.fill is not None
-    return step.output.layout.to_memory(values, zero_point=step.fill).view(np.uint8).ravel()

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ek_dsp_tiles.h"
 #include "ek_dsp_requantize.h"
-
-/* Byte of a column in a row-planar channel (WORD_ORDER of edgekit/layout.py). */
-static int32_t planar_byte(int32_t column) {
-  const int32_t within = column & 3;
-  return (column & ~3) + ((within & 1) << 1) + (within >> 1);
-}
+#include "ek_row_planar.h"
 
 static int32_t byte_of(const ek_dsp_pairs *pairs, int32_t pixel_channels, int32_t column) {
-  return pairs->is_planar ? planar_byte(column + pairs->planar_pad_left) : column * pixel_channels;
+  return pairs->is_planar ? ek_planar_byte(column + pairs->planar_pad_left)
+                          : column * pixel_channels;
 }
 
 void ek_dsp_tiles_begin(ek_dsp_tiles *tiles, const ek_dsp_pairs *pairs,

@@ -44,6 +44,7 @@ FRONT_KEYS = [
     "relative_instructions",
     "macs_executed",
     "segments",
+    "plan",
 ]
 
 

@@ -18,16 +18,20 @@ Converted = Callable[[str], Path]
 SharedModel = Callable[[str], Path]
 
 
+NINE_STEPS = 9 << 20
+"""Of an output, in the units of ek_linear_sum_s8.h."""
+
+
 @pytest.fixture
 def damaged(converted: Converted, tmp_path: Path) -> tuple[Path, str]:
-    """A converted model whose C differs in the zero point of one layer, and that layer's name."""
+    """A converted model whose C differs in the offset of one layer, and that layer's name."""
     folder = tmp_path / "damaged"
     shutil.copytree(converted("residual"), folder)
     layer = next(entry for entry in load_manifest(folder).layers if entry.op == "add")
     source = folder / "model.c"
-    pattern = rf"(layer_{layer.index} = {{[^}}]*EK_MEMBER\(output_zero_point\) )(-?\d+)"
+    pattern = rf"(layer_{layer.index} = {{[^}}]*EK_MEMBER\(offset\) )(-?\d+)"
     changed, count = re.subn(
-        pattern, lambda m: f"{m[1]}{int(m[2]) + 9}", source.read_text(), flags=re.DOTALL
+        pattern, lambda m: f"{m[1]}{int(m[2]) + NINE_STEPS}", source.read_text(), flags=re.DOTALL
     )
     assert count == 1
     source.write_text(changed)

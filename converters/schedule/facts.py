@@ -16,7 +16,7 @@ from edgekit.converters.segment import SegmentBuilder
 from edgekit.converters.storage import Storage
 from edgekit.ir import Call, QGraph
 from edgekit.ops import operator_of
-from edgekit.program import INPUT_STEP, MAX_PAIR_ROWS, InputMode, OutputMode, Step
+from edgekit.program import MAX_PAIR_ROWS, InputMode, OutputMode, Step
 from edgekit.window import Axis
 
 LONGEST_SEGMENT = 96
@@ -62,7 +62,8 @@ class Item:
     """A layer, the arrival of the input, or the departure of the output.
 
     unit: its rows in a segment that flows. scratch: bytes while it runs row by row, and layerwise;
-    sums: bytes that a kernel which accumulates keeps. cost: row by row, and layerwise.
+    sums: bytes that a kernel which accumulates keeps. cost: row by row, and layerwise. is_node: it
+    is a node of the graph: an input that is read once more is one, its first arrival is none.
     """
 
     name: str
@@ -76,11 +77,7 @@ class Item:
     whole_cost: float
     macs: int
     accumulates: bool
-
-    @property
-    def is_node(self) -> bool:
-        """Whether it is a node of the graph: all but the first arrival of the input are."""
-        return self.step.kernel is not None or self.name != INPUT_STEP
+    is_node: bool
 
 
 @dataclass(frozen=True)
@@ -196,6 +193,7 @@ class _Gathering:
     def _items(self) -> list[Item]:
         rows, whole = self._segment("C"), self._segment("L")
         calls = {call.node.name: call for call in self._calls}
+        names = {node.name for node in self._graph.nodes}
         found = []
         for unit, step, other in zip(rows.units, rows.steps, whole.steps, strict=True):
             sums = step.kernel is not None and step.kernel.accumulates
@@ -213,6 +211,7 @@ class _Gathering:
                     layer_cost(call, other) if call else 0.0,
                     step.macs,
                     sums,
+                    step.layer in names,
                 )
             )
         return found

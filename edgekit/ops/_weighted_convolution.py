@@ -95,6 +95,11 @@ class ConvolutionOperator(Operator):
     def accumulator_bound(self, call: Call) -> int:
         return weighted_bound(call)
 
+    def flattens(self, call: Call) -> bool:
+        """Only where every output pixel reads the input pixel at its own place."""
+        same_size = call.inputs[INPUT].shape[1:3] == call.output.shape[1:3]
+        return same_size and self.window(call).is_pointwise
+
     def macs(self, call: Call) -> int:
         weights = call.inputs[WEIGHTS]
         return call.output.elements * (weights.elements // weights.shape[OUTPUT_AXIS[self.name]])

@@ -90,6 +90,7 @@ class Conv2dOperator(ConvolutionOperator):
     def int8_cases(self) -> Iterator[Case]:
         case, point, same, twice = self.case, self.point, Axis(3, 1, 1, 1, 1), Axis(3, 2, 1, 0, 1)
         yield case("pointwise_8_to_12", (5, 7, 8), 12, point)
+        yield case("strided_pointwise", (5, 7, 8), 6, Window(Axis(1, 3), Axis(1, 2)))
         yield case("odd_channels_3_to_5", (6, 5, 3), 5, Window(same, same))
         yield case("stride_2_same_padding", (8, 8, 4), 8, Window(twice, twice))
         yield case("one_pixel", (1, 1, 16), 4, point)

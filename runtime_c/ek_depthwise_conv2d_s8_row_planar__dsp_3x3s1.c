@@ -30,8 +30,7 @@ void ek_depthwise_conv2d_s8_row_planar__dsp_3x3s1(const void *layer_, const void
   row.packed_end = layer->packed + region->channel_end * words;
   row.input_gap = layer->channel_stride - 4 * input_words;
   row.saved = &saved;
-  ek_dsp_depthwise_3x3s1((const int8_t *)rows[0] + first * STRIDE,
-                         (const int8_t *)rows[1] + first * STRIDE,
-                         (const int8_t *)rows[2] + first * STRIDE,
-                         layer->packed + region->channel_begin * words, row);
+  ek_dsp_depthwise_3x3s1(
+      (const int8_t *)rows[0] + first * STRIDE, (const int8_t *)rows[1] + first * STRIDE,
+      (const int8_t *)rows[2] + first * STRIDE, layer->packed + region->channel_begin * words, row);
 }

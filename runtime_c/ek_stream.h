@@ -27,9 +27,9 @@ typedef struct {
 /* Starts a run, whatever the arena holds. */
 void ek_stream_begin(const ek_stream *stream, uint8_t *arena);
 
-/* Takes rows in order, top to bottom, from bases[1] on, which it moves; before each of them, what it finds ready is run. What the
- * last one makes ready is left to whoever is called next. EK_TOO_MANY_ROWS: they are more than the
- * input still lacks, and none of them was taken. */
+/* Takes rows in order, top to bottom, from bases[1] on, which it moves; before each of them, what
+ * it finds ready is run. What the last one makes ready is left to whoever is called next.
+ * EK_TOO_MANY_ROWS: they are more than the input still lacks, and none of them was taken. */
 ek_status ek_stream_push(const ek_stream *stream, uint8_t **bases, uint32_t row_count);
 
 /* Runs one slice of what is ready; bases as below. EK_INCOMPLETE: more is ready. */

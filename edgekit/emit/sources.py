@@ -95,7 +95,7 @@ def emit(image: Image, options: EmitOptions, reference: Mapping[str, bytes]) -> 
     runtime = runtime_files(kernels, ["ek_position.h", "ek_hook.h", *model.headers])
     texts = {f"{options.name}.c": model.text, interface.header: header, **runtime}
     c_files = tuple(sorted(name for name in texts if name.endswith(".c")))
-    texts["CMakeLists.txt"] = cmake_text(interface, c_files)
+    texts["CMakeLists.txt"] = cmake_text(interface, c_files, options.target)
     texts["example/main.c"] = example_text(interface)
     files = {name: text.encode() for name, text in texts.items()}
     files |= {f"reference/{name}": data for name, data in reference.items()}

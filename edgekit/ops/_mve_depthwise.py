@@ -123,5 +123,5 @@ MVE = Kernel(
     scratch_bytes=lambda call, binding: call.output.shape[3],
     write_behind=BY_ROW,
     channel_blocks=lambda call: _LANES,
-    stack_bytes=700,
+    stack_bytes=640,
 )

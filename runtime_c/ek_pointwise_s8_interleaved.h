@@ -10,11 +10,11 @@
 typedef struct {
   const int8_t *weights;
   const int32_t *parameters;
-  int32_t depth; /* input channels */
   int32_t minimum;
   int32_t maximum;
   int32_t output_zero_point;
   int32_t is_general; /* 1: some shift is >= 0 */
+  int32_t depth;      /* input channels */
 } ek_pointwise_s8_interleaved;
 
 /* rows: one pointer to [region->column_end][depth]; nothing behind that is read.

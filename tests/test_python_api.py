@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -81,14 +82,15 @@ def test_validate_on_seeded_and_on_given_inputs(
 
 def test_wrong_c_does_not_pass(artifact: Artifact) -> None:
     class Damaged(Artifact):
-        """Saves itself with one constant changed."""
+        """Saves itself with the first bias of every layer changed."""
 
         def save(self, directory: str | Path) -> Path:
             folder = super().save(directory)
             text = (folder / "model.c").read_text()
-            member = "EK_MEMBER(output_zero_point) "
-            start = text.rindex(member) + len(member)
-            (folder / "model.c").write_text(f"{text[:start]}7 + {text[start:]}")
+            table = re.compile(r"(_packed\[\d+\][^{]*\{\s*)(-?\d+)")
+            changed, count = table.subn(lambda m: f"{m[1]}{int(m[2]) ^ 1 << 20}", text)
+            assert count
+            (folder / "model.c").write_text(changed)
             return folder
 
     report = Damaged(artifact._sources).validate()

@@ -79,6 +79,14 @@ WRONG: dict[str, tuple[Callable[[Content], object], str]] = {
     "no_pair": (lambda c: _first_pair(c).update(consumer="conv2d_0"), "cannot share rows"),
     "pair_twice": (_twice, "shares a layer with another"),
     "strips_of_pushed_rows": (lambda c: c["segments"][0].update(primitive="H", parts=2), "pushed rows"),
+    "columns_in_strips": (
+        lambda c: c["segments"][0].update(
+            primitive="H",
+            parts=2,
+            pairs=[{"primitive": "D", "producer": "conv2d_0", "consumer": "conv2d_1", "block": 2}],
+        ),
+        "primitive D run in segments of primitive C only",
+    ),
     "parts": (lambda c: c["segments"][-1].update(parts=3), "3 parts of a segment"),
     "no_parts": (lambda c: c["segments"][-1].update(parts=0), "0 parts of a segment"),
     "not_accumulating": (

@@ -91,6 +91,8 @@ def _check_segment(segment: PlannedSegment, facts: Facts, choices: Mapping[str, 
         raise BadInputError(
             f"the plan: {segment.parts} parts of a segment of primitive {segment.primitive}"
         )
+    if segment.primitive != "C" and any(pair.primitive == "D" for pair in segment.pairs):
+        raise BadInputError("the plan: pairs of primitive D run in segments of primitive C only")
     paired = [name for pair in segment.pairs for name in (pair.producer, pair.consumer)]
     if len(set(paired)) < len(paired) or not set(paired) <= set(segment.nodes):
         raise BadInputError("the plan: a pair is in two segments, or shares a layer with another")

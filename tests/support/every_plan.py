@@ -105,7 +105,7 @@ def _pairs_in_rows(facts: Facts, i: int, j: int) -> Iterator[dict[int, PairOptio
     positions = [p for p in sorted(facts.pairs) if i <= p and p + 1 < j]
     for options in itertools.product(*((None, *facts.pairs[p]) for p in positions)):
         pairs = {p: o for p, o in zip(positions, options, strict=True) if o is not None}
-        flows = all(option.planned.primitive != "E" for option in pairs.values())
+        flows = all(option.planned.primitive in ("F", "R") for option in pairs.values())
         if flows and not any(p + 1 in pairs for p in pairs):
             yield pairs
 

@@ -69,6 +69,16 @@ static void gather(const ek_column_pair *pair, uint8_t *const *bases, int32_t y,
   }
 }
 
+/* Moves count bytes that begin at to + distance to to, in pieces that do not overlap. */
+static void move_down(uint8_t *to, size_t distance, size_t count) {
+  while (distance > 0 && count > 0) {
+    const size_t piece = count < distance ? count : distance;
+    memcpy(to, to + distance, piece);
+    to += piece;
+    count -= piece;
+  }
+}
+
 /* Moves columns [tile->first, passed) of the new rows to their slots, and the rest to the front. */
 static void advance(const ek_column_pair *pair, uint8_t *const *bases, int32_t y,
                     const tile_columns *tile, int32_t passed) {
@@ -88,7 +98,7 @@ static void advance(const ek_column_pair *pair, uint8_t *const *bases, int32_t y
     if (pair->kept_rows > 0 && row >= next) {
       memcpy(slot_of(pair, bases, row) + tile->first * pair->pixel_bytes, from, bytes);
     }
-    memmove(from, from + bytes, rest);
+    move_down(from, bytes, rest);
   }
 }
 

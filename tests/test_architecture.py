@@ -157,7 +157,7 @@ def test_module_imports_only_what_its_part_may(module: str) -> None:
         ("edgekit.ir", "from edgekit import cli", "edgekit.cli"),
         ("edgekit.ir", "def f():\n    from edgekit.emit.model import emit", "edgekit.emit"),
         ("edgekit.ops.add", "from ..converters import lower", "edgekit.converters"),
-        ("edgekit.converters.lower", "from edgekit.build import host", "edgekit.build"),
+        ("edgekit.converters.lowering.lower", "from edgekit.build import host", "edgekit.build"),
         (
             "edgekit.converters.tflite.mapping",
             "from edgekit.converters.legalize import legalize",

@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.graphs import HALF_3, SAME_3, GraphBuilder, residual, square, two_by_two
 
-from edgekit.converters import chase as chase_module
 from edgekit.converters.choose import choose
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering import chase as chase_module
+from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.layerwise import layerwise
 from edgekit.errors import UnsupportedError
 from edgekit.ir import QGraph

@@ -13,7 +13,7 @@ from support.graphs import GRAPHS, SAME_3, GraphBuilder, square
 from support.random_graphs import GraphSpec, build_graph, graph_specs
 
 from edgekit.converters.choose import Choice, choose
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.chases import Chase, Chases, MapBytes
 from edgekit.converters.schedule.facts import Facts, gather_facts
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment

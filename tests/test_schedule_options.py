@@ -15,11 +15,11 @@ from support.quick_host import in_a_child, quick_builds
 
 from edgekit.converters.allocate import allocate
 from edgekit.converters.choose import choose
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering.lower import lower
+from edgekit.converters.lowering.storage import Storage
+from edgekit.converters.lowering.tiles import tiles_of
 from edgekit.converters.plan_model import Budget, Planned, plan_model
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
-from edgekit.converters.storage import Storage
-from edgekit.converters.tiles import tiles_of
 from edgekit.emit.sources import EmitOptions, emit
 from edgekit.errors import BadInputError, DoesNotFitError
 from edgekit.inputs import seeded_samples

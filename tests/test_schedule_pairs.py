@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edgekit.converters.pairs import pair_of
+from edgekit.converters.lowering.pairs import pair_of
 from edgekit.converters.schedule.plan import PlannedPair
 from edgekit.kernel import Binding
 from edgekit.program import Operand, Pair, RowLoop, Step

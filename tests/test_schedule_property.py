@@ -18,7 +18,7 @@ from support.random_plans import PlanSpec, build_plan, plan_specs
 
 from edgekit.converters.allocate import allocate
 from edgekit.converters.choose import choose
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering.lower import lower
 from edgekit.emit.sources import EmitOptions, emit
 from edgekit.inputs import seeded_samples
 from edgekit.interpret import interpret

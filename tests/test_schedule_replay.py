@@ -20,7 +20,7 @@ from support.replay import ReplayError, replay
 
 from edgekit.converters.allocate import allocate
 from edgekit.converters.choose import choose
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
 from edgekit.interpret import interpret
 from edgekit.ir import Array, QGraph

@@ -16,7 +16,7 @@ from support.random_graphs import GraphSpec, build_graph, graph_specs
 
 from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import choose
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.facts import Facts, gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.plan import Plan

@@ -19,10 +19,10 @@ from support.replay import ReplayError, replay
 
 from edgekit.converters.allocate import allocate
 from edgekit.converters.choose import choose
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering.lower import lower
+from edgekit.converters.lowering.storage import Storage
+from edgekit.converters.lowering.tiles import tiles_of
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
-from edgekit.converters.storage import Storage
-from edgekit.converters.tiles import tiles_of
 from edgekit.inputs import seeded_samples
 from edgekit.interpret import interpret
 from edgekit.ir import Array, QGraph

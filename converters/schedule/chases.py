@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.converters.chase import bottom_up_distance, chase_distance, in_place_elementwise
+from edgekit.converters.lowering.chase import (
+    bottom_up_distance,
+    chase_distance,
+    in_place_elementwise,
+)
 from edgekit.converters.schedule.facts import LONGEST_SEGMENT, Facts, TensorFact
 from edgekit.converters.schedule.flows import aligned
 from edgekit.converters.schedule.order import Read, Unit

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
+from edgekit.converters.lowering.segment import SegmentBuilder
+from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
 from edgekit.converters.schedule.order import Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import NOTHING_TWICE, PlannedPair, PlannedSegment, Repeats
-from edgekit.converters.segment import SegmentBuilder
-from edgekit.converters.storage import Storage
 from edgekit.ir import Call, QGraph
 from edgekit.ops import operator_of
 from edgekit.program import MAX_PAIR_ROWS, InputMode, OutputMode, Step

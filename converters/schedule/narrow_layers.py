@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from edgekit.converters.narrow import call_window, narrow_call, whole_region
+from edgekit.converters.lowering.narrow import call_window, narrow_call, whole_region
 from edgekit.converters.schedule.facts import Facts
 from edgekit.ir import Call, Tensor
 from edgekit.layout import map_size

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgekit.converters.lowering.tiles import spans
 from edgekit.converters.schedule.chases import Chases
 from edgekit.converters.schedule.costs import ROW_CALL
 from edgekit.converters.schedule.facts import Facts
@@ -23,7 +24,6 @@ from edgekit.converters.schedule.narrow_layers import (
 )
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
 from edgekit.converters.schedule.search import Candidate
-from edgekit.converters.tiles import spans
 from edgekit.ir import DTYPE_BYTES
 from edgekit.layout import NHWC, map_size
 from edgekit.ops import operator_of

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from edgekit.converters.narrow import narrow_call
+from edgekit.converters.lowering.narrow import narrow_call
+from edgekit.converters.lowering.tiles import spans
 from edgekit.converters.schedule.costs import BLOCK_CALL, ROW_CALL
 from edgekit.converters.schedule.facts import Facts, Item, PairOption, TensorFact
 from edgekit.converters.schedule.narrow_layers import (
@@ -18,7 +19,6 @@ from edgekit.converters.schedule.narrow_layers import (
     layouts_in_front,
     narrow_layers,
 )
-from edgekit.converters.tiles import spans
 from edgekit.layout import NHWC, map_size
 from edgekit.window import Region
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.converters.choose import Choice
+from edgekit.converters.lowering.storage import Storage
+from edgekit.converters.lowering.tiles import tiles_of
 from edgekit.converters.schedule.facts import Facts, Item, PairOption
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
 from edgekit.converters.schedule.strips import STRIPS, strip_facts
-from edgekit.converters.storage import Storage
-from edgekit.converters.tiles import tiles_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from edgekit.artifact import Artifact
 from edgekit.converters.allocate import allocate
 from edgekit.converters.choose import choose
 from edgekit.converters.load import Imported
-from edgekit.converters.lower import lower
+from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
 from edgekit.emit.sources import EmitOptions, emit
 from edgekit.input_modes import check_input_mode, check_output_mode

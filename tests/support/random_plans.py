@@ -12,10 +12,10 @@ from unittest import mock
 from hypothesis import strategies as st
 
 from edgekit.converters.choose import Choice
+from edgekit.converters.lowering.storage import Storage
+from edgekit.converters.lowering.tiles import tiles_of
 from edgekit.converters.schedule.facts import Facts, gather_facts
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
-from edgekit.converters.storage import Storage
-from edgekit.converters.tiles import tiles_of
 from edgekit.ir import QGraph
 from edgekit.program import InputMode
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.converters.chase import in_place_elementwise
+from edgekit.converters.lowering.chase import in_place_elementwise
 from edgekit.ir import DTYPE_BYTES, Array, Tensor
 from edgekit.layout import map_size
 from edgekit.program import (

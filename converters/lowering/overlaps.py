@@ -7,9 +7,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.converters.chase import bottom_up_distance, chase_distance, in_place_elementwise
+from edgekit.converters.lowering.chase import (
+    bottom_up_distance,
+    chase_distance,
+    in_place_elementwise,
+)
+from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.order import Order, RowLife, Unit, oldest_needed
-from edgekit.converters.storage import Storage
 from edgekit.program import Operand, Overlap, Pair, Step
 
 

@@ -7,13 +7,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from edgekit.converters.choose import Choice
-from edgekit.converters.overlaps import Placed
-from edgekit.converters.pairs import between_steps, pair_of
+from edgekit.converters.lowering.overlaps import Placed
+from edgekit.converters.lowering.pairs import between_steps, pair_of
+from edgekit.converters.lowering.storage import Storage, constant_operand
+from edgekit.converters.lowering.tiles import Tile
+from edgekit.converters.lowering.units import input_unit, layer_unit, output_unit, pair_unit
 from edgekit.converters.schedule.order import Order, Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
-from edgekit.converters.storage import Storage, constant_operand
-from edgekit.converters.tiles import Tile
-from edgekit.converters.units import input_unit, layer_unit, output_unit, pair_unit
 from edgekit.ir import Call, Tensor
 from edgekit.kernel import Binding
 from edgekit.layout import NHWC, map_size

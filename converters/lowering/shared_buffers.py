@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgekit.converters.overlaps import Placed, overlaps_of
-from edgekit.converters.segment import SegmentBuilder
-from edgekit.converters.tiles import Tile
+from edgekit.converters.lowering.overlaps import Placed, overlaps_of
+from edgekit.converters.lowering.segment import SegmentBuilder
+from edgekit.converters.lowering.tiles import Tile
 from edgekit.program import Overlap
 
 

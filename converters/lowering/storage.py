@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 
 from edgekit.converters.choose import Choice
-from edgekit.converters.narrow import whole_region
+from edgekit.converters.lowering.narrow import whole_region
 from edgekit.ir import DTYPE_BYTES, Node, QGraph, Tensor
 from edgekit.layout import NHWC, Layout, map_size
 from edgekit.ops import operator_of

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.converters.choose import Choice
-from edgekit.converters.overlaps import Placed, overlaps_of
+from edgekit.converters.lowering.overlaps import Placed, overlaps_of
+from edgekit.converters.lowering.segment import SegmentBuilder
+from edgekit.converters.lowering.shared_buffers import SharedBuffers, working_buffers
+from edgekit.converters.lowering.storage import Storage
+from edgekit.converters.lowering.tiles import Tile, tiles_of
 from edgekit.converters.schedule.order import Order, Unit
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
-from edgekit.converters.segment import SegmentBuilder
-from edgekit.converters.shared_buffers import SharedBuffers, working_buffers
-from edgekit.converters.storage import Storage
-from edgekit.converters.tiles import Tile, tiles_of
 from edgekit.errors import UnsupportedError
 from edgekit.program import (
     CURSOR_BYTES,

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.converters.choose import Choice
-from edgekit.converters.narrow import narrow_call
+from edgekit.converters.lowering.narrow import narrow_call
+from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.plan import PlannedSegment
-from edgekit.converters.storage import Storage
 from edgekit.ir import Call, QGraph
 from edgekit.kernel import Binding
 from edgekit.layout import NHWC, Layout, map_size

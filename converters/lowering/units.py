@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.order import Firing, Read, Unit
-from edgekit.converters.storage import Storage
 from edgekit.ir import Array
 from edgekit.program import OUTPUT_STEP, Operand, Pair, Step, step_name
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a plan to steps over buffers: storage, the order of rows, and what may lie over what."""

@@ -19,7 +19,11 @@ from support.torch_zoo import ZOO  # noqa: E402
 from torch import nn  # noqa: E402
 
 import edgekit  # noqa: E402
-from edgekit.converters.from_torch import import_pt2, import_torch_module  # noqa: E402
+from edgekit.converters.from_torch import (  # noqa: E402
+    import_pt2,
+    import_torch_module,
+    read_exported_program,
+)
 from edgekit.errors import BadInputError, UnsupportedError  # noqa: E402
 from edgekit.interpret import interpret  # noqa: E402
 from edgekit.ir import Graph  # noqa: E402
@@ -140,6 +144,17 @@ def test_weights_and_biases() -> None:
         ],
         key=str,
     )
+
+
+def test_biases_are_the_integers_of_the_program() -> None:
+    """Their scale is that of the sums, so nothing is rounded a second time."""
+    program = torch_quantized.program(*everything())
+    state = (*program.state_dict.values(), *program.constants.values())
+    biases = sorted(v.tolist() for v in state if v.dtype == torch.int32)
+    graph = read_exported_program(program).graph
+    found = [t.data.tolist() for t in graph.tensors.values() if t.dtype == "int32"]
+    assert len(biases) == 3
+    assert [bias for bias in sorted(found) if any(bias)] == biases
 
 
 def test_pt2_file_is_the_module(tmp_path: Path) -> None:

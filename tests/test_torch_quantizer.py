@@ -55,8 +55,6 @@ def inverted_residuals() -> Any:
 NETWORKS: dict[str, Callable[[], Any]] = {
     "resnet8": torch_models.resnet8,
     "inverted_residuals": inverted_residuals,
-    "ds_cnn": torch_models.ds_cnn,
-    "mobile_net_v3": ZOO["mobile_net_v3"],
     "shuffle_net_v2": ZOO["shuffle_net_v2"],
     "unet_transposed": ZOO["unet_transposed"],
 }

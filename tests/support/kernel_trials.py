@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit.build.cross import ObjectFile, compile_objects, emulated_machine, link_firmware
@@ -144,19 +144,28 @@ def compile_for_core(
         [*sources, folder / startup],
         include_directories=[folder],
         build_directory=folder,
-        extra_flags=(f"-DRAM_END={fence_address(target):#x}u", *extra_flags),
+        extra_flags=(f"-DRAM_END={FENCES[_machine_name(target)]:#x}u", *extra_flags),
     )
 
 
-def fence_address(target: Target) -> int:
-    """The end of the first RAM of the emulated machine, behind which nothing lies."""
-    ram = next(region for region in emulated_machine(target).memory if region.kind == "ram")
-    return ram.origin + ram.bytes
+FENCES: Mapping[str, int] = {
+    **dict.fromkeys(("mps2-an385", "mps2-an386", "mps2-an500"), 0x20400000),
+    "mps2-an521": 0x38400000,
+    "mps3-an547": 0x20080000,
+    "virt": 0x82000000,
+}
+"""The end of a RAM of each QEMU machine; a read behind it faults (tests/c/platform_emulated.c)."""
+_FENCE_FLAGS = {"virt": ("-m", "32M")}
+
+
+def _machine_name(target: Target) -> str:
+    return emulated_machine(target).machine
 
 
 def run_on_core(elf: Path, target: Target) -> list[str]:
     """The lines that the program prints on the emulated core."""
-    run = emulate(target, elf, timeout_seconds=_TIMEOUT_SECONDS)
+    flags = _FENCE_FLAGS.get(_machine_name(target), ())
+    run = emulate(target, elf, timeout_seconds=_TIMEOUT_SECONDS, qemu_flags=flags)
     return run.stderr.splitlines()
 
 

@@ -4,16 +4,6 @@
 
 #define WORD_AT(address) (*(volatile uint32_t *)(address))
 
-/* The emulated core of Armv6-M programs is an Armv7-M one, which would let pass what they must not
- * do. */
-#if defined(__ARM_ARCH_6M__)
-#define CCR WORD_AT(0xE000ED14u) /* configuration and control */
-#define CCR_TRAP_UNALIGNED (1u << 3)
-static void trap_unaligned(void) { CCR |= CCR_TRAP_UNALIGNED; }
-#else
-static void trap_unaligned(void) {}
-#endif
-
 /* These machines read 0 where they have no memory: the memory protection unit makes it a fault. */
 #if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_7M__) || defined(__ARM_ARCH_7EM__)
 #define MPU_CONTROL WORD_AT(0xE000ED94u)
@@ -31,10 +21,7 @@ static void close_behind(uint32_t end) {
 static void close_behind(uint32_t end) { (void)end; }
 #endif
 
-void platform_begin(void) {
-  trap_unaligned();
-  close_behind(RAM_END);
-}
+void platform_begin(void) { close_behind(RAM_END); }
 
 /* RAM_END: no memory lies behind it on the emulated machine, so that a read there faults. */
 int8_t *platform_fenced(size_t bytes) { return (int8_t *)(uintptr_t)(RAM_END - bytes); }

@@ -30,6 +30,8 @@ WIDTHS = (1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 17)
 HEIGHTS = (1, 1, 1, 2, 3, 4)
 CHANNELS = (1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 11, 12, 13, 15, 16, 17, 20, 24, 31, 33)
 DEPTHS = (*CHANNELS, 48, 63, 64, 65, 129)
+LANE_DEPTHS = (258, 511, 515, 516, 517, 520)
+"""Around what the sums of two channels that share a lane can take."""
 ZERO_POINTS = (-128, 127, 0, -1, 1)
 MULTIPLIERS = (2**30, 2**30 + 1, 2**31 - 1, 0x5A827999, 0, 1, 2**29, 3)
 SUM_LIMITS = (2**31 - 1, 2**31 - 2, 2**30, 2**30 - 1, 2**29, 2**24, 2**23, 2**23 - 1)
@@ -77,6 +79,8 @@ def _conv2d(random: Random) -> Geometry:
         window = _point_window(random)
     groups = pick(random, (1, 1, 1, 1, 2, 3))
     inputs, outputs = pick(random, DEPTHS), pick(random, CHANNELS)
+    if random.random() < 0.1:
+        inputs, outputs = pick(random, LANE_DEPTHS), pick(random, (1, 2, 3, 4))
     size = _size(random, window.height, HEIGHTS), _size(random, window.width, WIDTHS)
     weights = (outputs * groups, window.height.kernel, window.width.kernel, inputs)
     return Geometry(Conv2d(window), (1, *size, inputs * groups), weights)
@@ -102,7 +106,7 @@ def _depthwise_conv2d(random: Random) -> Geometry:
 
 
 def _fully_connected(random: Random) -> Geometry:
-    depth, outputs = pick(random, (*DEPTHS, 2, 3, 130, 257, 516)), pick(random, CHANNELS)
+    depth, outputs = pick(random, (*DEPTHS, 2, 3, 130, *LANE_DEPTHS)), pick(random, CHANNELS)
     front = tuple(pick(random, (1, 1, 2, 3, 5)) for _ in range(pick(random, (0, 0, 1, 2))))
     keep_dims = random.random() < 0.5
     row = depth if keep_dims or random.random() < 0.5 else depth * int(np.prod(front))

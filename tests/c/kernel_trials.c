@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { ROW_POINTERS_MAX = 64, MAP_BYTES_MAX = 64 * 1024, SCRATCH_BYTES_MAX = 16 * 1024 };
+enum { ROW_POINTERS_MAX = 64, MAP_BYTES_MAX = 64 * 1024, SCRATCH_BYTES_MAX = 64 * 1024 };
 enum { SCRATCH_PAINT = 0x5A };
 
 static uint32_t map_words[MAP_BYTES_MAX / 4];

@@ -28,6 +28,8 @@ HOST_COMPILERS = {
     "clang": ("-O2",),  # Debian's clang comes without the sanitizers' library
 }
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+PROGRAM_BYTES = 64 * 1024
+"""What kernel_trials.c has for an output with its guards, and for scratch."""
 _TIMEOUT_SECONDS = 300.0
 
 
@@ -77,6 +79,8 @@ def trial_program(trials: Sequence[Trial], tables: TableSet | None = None) -> st
 
 def _entry(trial: Trial, layer: str, tables: TableSet) -> str:
     memory = trial_memory(trial)
+    scratch = trial.kernel.scratch_bytes(trial.call, trial.binding)
+    assert max(scratch, memory.before.size) <= PROGRAM_BYTES, f"{trial.name} is too large"
     padding = memory.padding_row
     kind = "map_kernel" if trial.kernel.kind == "map" else "rows_kernel"
     values = {
@@ -95,7 +99,7 @@ def _entry(trial: Trial, layer: str, tables: TableSet) -> str:
         "before": tables.add(f"{layer}_before", memory.before),
         "after": tables.add(f"{layer}_after", memory.after),
         "output_bytes": memory.before.size - 2 * GUARD_BYTES,
-        "scratch_bytes": trial.kernel.scratch_bytes(trial.call, trial.binding),
+        "scratch_bytes": scratch,
     }
     return "  {" + ", ".join(f".{member} = {value}" for member, value in values.items()) + "}"
 

@@ -34,7 +34,14 @@ from support.random_movement import MOVEMENT_CALLS
 from support.random_reductions import REDUCTIONS, WIDTH_REDUCTIONS
 from support.random_spatial import SPATIAL_CALLS
 from support.seeded_draws import drawn
-from support.weighted_layers import GEOMETRIES, MULTIPLIERS, Random, pick, weighted_layer
+from support.weighted_layers import (
+    GEOMETRIES,
+    MULTIPLIERS,
+    Random,
+    fills_lanes,
+    pick,
+    weighted_layer,
+)
 
 ATTEMPTS = 400
 """Layers that may be drawn until a kernel accepts one."""
@@ -216,8 +223,11 @@ def _factor(name: str, old: Any, random: Random) -> dict[str, Any]:
 
 def random_inputs(call: Call, random: Random) -> tuple[Array, ...]:
     """An array for every activation: noise, ends, or what drives the sums of a channel furthest."""
-    if call.node.op in OUTPUT_AXIS and random.random() < 0.3:
-        return (_towards_an_end(call, random),)
+    if call.node.op in OUTPUT_AXIS:
+        weights = call.constant(WEIGHTS)
+        taps = weights.size // weights.shape[OUTPUT_AXIS[call.node.op]]
+        if random.random() < (0.7 if fills_lanes(taps) else 0.3):
+            return (_towards_an_end(call, random),)
     return tuple(_values(tensor, random) for tensor in model_inputs(call))
 
 

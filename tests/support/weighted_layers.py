@@ -26,6 +26,7 @@ Random = np.random.Generator
 
 MOST_OUTPUTS = 500
 MOST_MACS = 30_000
+MOST_TAPS = 2_500
 WIDTHS = (1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 17)
 HEIGHTS = (1, 1, 1, 2, 3, 4)
 CHANNELS = (1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 11, 12, 13, 15, 16, 17, 20, 24, 31, 33)
@@ -79,7 +80,7 @@ def _conv2d(random: Random) -> Geometry:
         window = _point_window(random)
     groups = pick(random, (1, 1, 1, 1, 2, 3))
     inputs, outputs = pick(random, DEPTHS), pick(random, CHANNELS)
-    if random.random() < 0.1:
+    if random.random() < 0.15:
         inputs, outputs = pick(random, LANE_DEPTHS), pick(random, (1, 2, 3, 4))
     size = _size(random, window.height, HEIGHTS), _size(random, window.width, WIDTHS)
     weights = (outputs * groups, window.height.kernel, window.width.kernel, inputs)
@@ -155,7 +156,9 @@ def weighted_layer(op: str, random: Random) -> QGraph | None:
     axis = OUTPUT_AXIS[op]
     taps = int(np.prod(geometry.weights)) // geometry.weights[axis]
     outputs = int(np.prod(output))
-    if min(output) < 1 or outputs > MOST_OUTPUTS or outputs * taps > MOST_MACS:
+    if min(output) < 1 or outputs > MOST_OUTPUTS or taps > MOST_TAPS:
+        return None
+    if outputs * taps > MOST_MACS:
         return None
     weights = np.moveaxis(_weights(random, geometry.weights[axis], taps), 0, -1)
     shape = [n for i, n in enumerate(geometry.weights) if i != axis]
@@ -196,11 +199,18 @@ def _clamp(random: Random, zero_point: int) -> tuple[int, int]:
     return pick(random, (whole, whole, behind_relu, (ends[0], ends[1]), (-128, ends[1])))
 
 
+def fills_lanes(taps: int) -> bool:
+    """Whether sums of so many products can fill the lanes that two channels share."""
+    return taps >= LANE_DEPTHS[0]
+
+
 def _weights(random: Random, channels: int, taps: int) -> Array:
     """Weights (channels, taps)."""
     size = (channels, taps)
     uniform = random.integers(-128, 128, size)
-    match int(random.integers(0, 8)):
+    at_ends = fills_lanes(taps) and random.random() < 0.7
+    kinds = (0, 1, 1, 1, 3) if at_ends else range(8)
+    match pick(random, kinds):
         case 0:  # at the ends alone
             return random.choice([-128, -127, 127], size)
         case 1:  # one value for each channel

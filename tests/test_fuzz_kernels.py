@@ -27,10 +27,14 @@ from edgekit.target import load_target
 
 SEED = 20
 COUNTS = {
-    ("ref", "host"): 435, ("c", "host"): 310, ("dsp", "host"): 260, ("mve", "host"): 200,
+    ("ref", "host"): 435,
+    ("c", "host"): 310,
+    ("dsp", "host"): 260,
+    ("mve", "host"): 200,
     **{("c", core): 155 for core in ("rv32imc", "cortex-m0plus", "cortex-m4", "cortex-m55")},
     **{("dsp", core): 39 for core in ("cortex-m7", "cortex-m33", "cortex-m55")},
-    ("dsp", "cortex-m4"): 260, ("mve", "cortex-m55"): 200,
+    ("dsp", "cortex-m4"): 260,
+    ("mve", "cortex-m55"): 200,
 }
 """Cases of each family on each core."""
 RequireEmulator = Callable[[str], None]

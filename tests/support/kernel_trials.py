@@ -20,7 +20,7 @@ from edgekit.runners.qemu import emulate
 from edgekit.target import Target
 from support.blob_tables import BlobTables
 from support.kernels import Block
-from support.trial_memory import GUARD_BYTES, Trial, trial_memory
+from support.trial_memory import GUARD_BYTES, PROGRAM_BYTES, Trial, trial_memory
 
 C_FOLDER = Path(__file__).resolve().parents[1] / "c"
 HOST_COMPILERS = {
@@ -28,8 +28,6 @@ HOST_COMPILERS = {
     "clang": ("-O2",),  # Debian's clang comes without the sanitizers' library
 }
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
-PROGRAM_BYTES = 64 * 1024
-"""What kernel_trials.c has for an output with its guards, and for scratch."""
 _TIMEOUT_SECONDS = 300.0
 
 

@@ -16,7 +16,7 @@ from edgekit.ops import Operator, operators
 from support import accumulating
 from support.kernels import Block, invocations, map_shape
 from support.random_layers import random_inputs, random_layer
-from support.trial_memory import Trial
+from support.trial_memory import PROGRAM_BYTES, Trial
 from support.weighted_layers import Random, pick
 
 ISAS = ("ref", "c", "dsp", "mve")
@@ -61,14 +61,22 @@ def random_trial(case: CaseId) -> Trial:
     kernels = kernels_of(case.isa)
     operator, kernel = kernels[case.index % len(kernels)]
     random = case.random
-    call = random_layer(operator, kernel, random)
-    binding, block = _binding(operator, kernel, call, random)
+    call, binding, block = _bound_layer(operator, kernel, random)
     ranges = _ranges(kernel, call, binding, random)
     return Trial(str(case), kernel, call, binding, random_inputs(call, random), ranges, block)
 
 
 def random_trials(isa: str, *, seed: int, count: int) -> Iterator[Trial]:
     return (random_trial(CaseId(isa, seed, index)) for index in range(count))
+
+
+def _bound_layer(operator: Operator, kernel: Kernel, random: Random) -> tuple[Call, Binding, Block]:
+    """A layer with its layouts, for which a test program has enough scratch."""
+    while True:
+        call = random_layer(operator, kernel, random)
+        binding, block = _binding(operator, kernel, call, random)
+        if kernel.scratch_bytes(call, binding) <= PROGRAM_BYTES:
+            return call, binding, block
 
 
 def _binding(

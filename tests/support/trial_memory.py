@@ -15,6 +15,8 @@ from edgekit.ops import operator_of
 from support.kernels import Block, as_bytes, as_map, map_shape, row_sources, zero_point
 
 GUARD_BYTES = 16
+PROGRAM_BYTES = 64 * 1024
+"""What kernel_trials.c has for an output with its guards, and for scratch."""
 _PAD_NOISE = 77
 
 

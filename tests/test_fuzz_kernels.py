@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -210,3 +210,19 @@ def test_a_wrong_precondition_is_found(tmp_path: Path, require_emulator: Require
     operator, kernel = kernel_of("ek_pointwise_s8__dsp_4x2")
     with mock.patch.object(_dsp_pairs, "_SPLIT_LIMIT", 2**24):
         assert found_wrong(kernel, operator, "cortex-m4", 150, tmp_path)
+
+
+def test_a_layer_that_cannot_be_packed_is_found() -> None:
+    """The other cases of the batch run."""
+
+    def fails(*_: object) -> None:
+        raise KeyError("weights")
+
+    batch = campaign.Batch("mve", "host", SEED, 0, 8)
+    _, kernel = CaseId("mve", SEED, 3).kernel
+    broken = replace(kernel, pack=fails)
+    kernels = tuple((op, broken if k is kernel else k) for op, k in kernels_of("mve"))
+    with mock.patch("support.random_trials.kernels_of", return_value=kernels):
+        report = campaign.run_batch(batch)
+    assert {found.case for found in report.findings} == {f"mve:{SEED}:3", f"mve:{SEED}:7"}
+    assert all("KeyError" in found.detail for found in report.findings)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from support.random_trials import ISAS, CaseId, kernels_of, random_trial
 from support.trial_batches import TrialBatches
+from support.trial_memory import Trial
 
 from edgekit.target import load_target
 
@@ -98,13 +99,17 @@ def batches(families: Sequence[str], core: str | None, *, seed: int, count: int)
 
 
 def run_batch(batch: Batch) -> KernelReport:
-    """Make the trials of a batch and run them."""
-    trials = [
-        random_trial(CaseId(batch.isa, batch.seed, index))
-        for index in range(batch.first, batch.end)
-    ]
-    symbols = {trial.name: trial.kernel.symbol for trial in trials}
-    wrong = _programs(batch.isa, batch.core).failing(trials)
+    """Make the trials of a batch and run them; what cannot even be made or packed is a finding."""
+    cases = [CaseId(batch.isa, batch.seed, index) for index in range(batch.first, batch.end)]
+    symbols = {str(case): case.kernel[1].symbol for case in cases}
+    trials: list[Trial] = []
+    wrong: dict[str, str] = {}
+    for case in cases:
+        try:
+            trials.append(random_trial(case))
+        except Exception as error:
+            wrong[str(case)] = f"{type(error).__name__}: {error}"
+    wrong |= _programs(batch.isa, batch.core).failing(trials)
     return KernelReport(
         Counter((batch.isa, symbol, batch.core) for symbol in symbols.values()),
         [KernelFinding(n, batch.core, symbols[n], detail) for n, detail in sorted(wrong.items())],

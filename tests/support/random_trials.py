@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +46,14 @@ class CaseId:
     def random(self) -> Random:
         return np.random.default_rng([zlib.crc32(self.isa.encode()), self.seed, self.index])
 
+    @property
+    def kernel(self) -> tuple[Operator, Kernel]:
+        """The kernels of an instruction set take turns."""
+        kernels = kernels_of(self.isa)
+        return kernels[self.index % len(kernels)]
 
+
+@functools.cache
 def kernels_of(isa: str) -> tuple[tuple[Operator, Kernel], ...]:
     """Every kernel of an instruction set with its operator; some kernels serve several operators."""
     return tuple(
@@ -57,9 +65,8 @@ def kernels_of(isa: str) -> tuple[tuple[Operator, Kernel], ...]:
 
 
 def random_trial(case: CaseId) -> Trial:
-    """The kernels of an instruction set take turns."""
-    kernels = kernels_of(case.isa)
-    operator, kernel = kernels[case.index % len(kernels)]
+    """The layer, inputs, layouts, columns and channels of a case."""
+    operator, kernel = case.kernel
     random = case.random
     call, binding, block = _bound_layer(operator, kernel, random)
     ranges = _ranges(kernel, call, binding, random)

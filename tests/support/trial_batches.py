@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edgekit.build.cross import ObjectFile, compile_objects, link_firmware
-from edgekit.errors import EdgekitError
 from edgekit.kernel import Kernel
 from edgekit.process import run_program
 from edgekit.target import Target
@@ -55,8 +54,8 @@ class TrialBatches:
             if end == "done":
                 return dict.fromkeys(wrong, "it left other bytes than the reference")
             problem = end
-        except EdgekitError as error:
-            problem = str(error)
+        except Exception as error:  # from packing, the compiler, or the program that stopped
+            problem = f"{type(error).__name__}: {error}"
         if len(trials) == 1:
             return {trials[0].name: problem}
         middle = len(trials) // 2

@@ -52,7 +52,7 @@ def pick(random: Random, values: Sequence[Value]) -> Value:
     return values[int(random.integers(len(values)))]
 
 
-def _axis(random: Random, kernels: Sequence[int] = (1, 2, 3, 3, 4, 5, 7)) -> Axis:
+def _axis(random: Random, kernels: Sequence[int] = (1, 2, 3, 3, 4, 5, 6, 7, 10, 11)) -> Axis:
     kernel, stride, dilation = (
         pick(random, kernels),
         pick(random, (1, 1, 1, 2, 2, 3, 4)),

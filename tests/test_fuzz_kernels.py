@@ -209,7 +209,7 @@ def test_a_wrong_precondition_is_found(tmp_path: Path, require_emulator: Require
     require_emulator("cortex-m4")
     operator, kernel = kernel_of("ek_pointwise_s8__dsp_4x2")
     with mock.patch.object(_dsp_pairs, "_SPLIT_LIMIT", 2**24):
-        assert found_wrong(kernel, operator, "cortex-m4", 150, tmp_path)
+        assert found_wrong(kernel, operator, "cortex-m4", 1000, tmp_path)
 
 
 def test_a_layer_that_cannot_be_packed_is_found() -> None:

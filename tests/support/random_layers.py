@@ -250,7 +250,8 @@ def _towards_an_end(call: Call, random: Random) -> Array:
     """Inputs at the ends of their type, by the signs of the weights that they meet."""
     x, weights = call.inputs[0], call.constant(WEIGHTS)
     low, high = INTEGER_RANGE[x.dtype]
-    channel = int(random.integers(weights.shape[OUTPUT_AXIS[call.node.op]]))
+    last = weights.shape[OUTPUT_AXIS[call.node.op]] - 1  # of a pair the one with fewer bits
+    channel = pick(random, (last, int(random.integers(last + 1))))
     if call.node.op == "depthwise_conv2d":
         signs = weights[0][..., :: weights.shape[3] // x.shape[3]]
     else:

@@ -104,6 +104,7 @@ class ConvolutionWindows:
         taps = matrix.reshape(len(matrix), self.segments, self.segment_taps)
         if not self.has_tails:
             return arrange_segments(taps)
+        # The last taps of 4 rows are a group, which overlaps no other one.
         tails = np.pad(taps[:, :, -1], ((0, 0), (0, -self.segments % 4)))
         return np.concatenate([arrange_segments(taps[:, :, :-1]), tails], axis=1)
 

@@ -107,15 +107,6 @@ def test_last_taps_of_kernel_rows_share_groups(rows: int) -> None:
     check_kernel(library, operator, DSP_PACKED, call, [(noise(call, rows),)])
 
 
-@pytest.mark.parametrize("rows", range(2, 13))
-def test_last_taps_of_kernel_rows_share_groups(rows: int) -> None:
-    """9 taps in a row, so that the groups of last taps have any number of rows."""
-    call = convolution((rows + 1, 5, 3), 3, Window(Axis(rows), Axis(3)), shift=-11, seed=rows)
-    assert convolution_windows(call).has_tails
-    library, operator = host_library("dsp"), operators()["conv2d"]
-    check_kernel(library, operator, DSP_PACKED, call, [(noise(call, rows),)])
-
-
 @pytest.mark.parametrize("optimization", ["-O0", "-O1", "-O3", "-Os"])
 def test_kernel_survives_every_optimization(
     optimization: str, tmp_path: Path, require_program: RequireProgram

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gemm, MatMul, BatchNormalization, Softmax and LogSoftmax."""
+"""Gemm, MatMul, BatchNormalization, LayerNormalization, Softmax and LogSoftmax."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edgekit.converters.nchw.layers import (
     along_axis,
     batch_matmul,
     fully_connected,
+    layer_normalization,
     scale_and_shift,
 )
 from edgekit.converters.nchw.maps import map_of
@@ -99,6 +100,22 @@ def _batch_norm(call: OnnxCall) -> Activation:
     return scale_and_shift(call, x, scale, bias - mean * scale)
 
 
+def _layer_norm(call: OnnxCall) -> Activation:
+    """All axes from ``axis`` on count as one."""
+    if any(call.outputs[1:]):
+        raise RefusalError("its mean and inverse deviation are not supported as results")
+    x = call.activation("X")
+    rank = len(x.shape)
+    return layer_normalization(
+        call,
+        x,
+        call.parameter("Scale"),
+        call.optional_parameter("B"),
+        axes=rank - call.axis(rank, -1),
+        epsilon=float(call["epsilon"]),
+    )
+
+
 def _softmax(op: str, attributes: Any) -> Mapper:
     """Before opset 13, all axes from ``axis`` on count as one."""
 
@@ -119,6 +136,7 @@ def _softmax(op: str, attributes: Any) -> Mapper:
 DENSE_MAPPINGS: Mapping[str, Mapper] = {
     "BatchNormalization": _batch_norm,
     "Gemm": _gemm,
+    "LayerNormalization": _layer_norm,
     "LogSoftmax": _softmax("log_softmax", LogSoftmax()),
     "MatMul": _matrix_product,
     "Softmax": _softmax("softmax", Softmax()),

@@ -31,7 +31,7 @@ NEAREST_FORMS: Mapping[str, str] = {
         "convolutions over a window of the last steps, which the program keeps and feeds in whole",
     ),
     **dict.fromkeys(
-        ("InstanceNormalization", "LayerNormalization", "GroupNormalization", "LpNormalization"),
+        ("InstanceNormalization", "GroupNormalization", "LpNormalization"),
         "BatchNormalization, which folds into the layer in front",
     ),
     **dict.fromkeys(

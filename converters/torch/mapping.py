@@ -13,10 +13,15 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.nchw.graph import Activation, Parameter, RefusalError, SourceCall
-from edgekit.converters.nchw.layers import along_axis, fully_connected, scale_and_shift
+from edgekit.converters.nchw.layers import (
+    along_axis,
+    fully_connected,
+    layer_normalization,
+    scale_and_shift,
+)
 from edgekit.converters.nchw.maps import map_of
 from edgekit.converters.nchw.parts import permuted, tiled
-from edgekit.converters.nchw.reductions import mean, reduced
+from edgekit.converters.nchw.reductions import euclidean_length, mean, reduced
 from edgekit.converters.torch.elementwise import ELEMENTWISE_MAPPERS
 from edgekit.converters.torch.movement import (
     MOVEMENT_MAPPERS,
@@ -72,6 +77,24 @@ def _batch_norm(call: SourceCall) -> Activation:
     scale = (1.0 if weight is None else weight.data) / np.sqrt(variance + call["eps"])
     shift = (0.0 if bias is None else bias.data) - mean * scale
     return scale_and_shift(call, x, scale, shift)
+
+
+def _layer_norm(call: SourceCall) -> Activation:
+    return layer_normalization(
+        call,
+        call.activation("input"),
+        call.optional_parameter("weight"),
+        call.optional_parameter("bias"),
+        axes=len(call["normalized_shape"]),
+        epsilon=float(call["eps"]),
+    )
+
+
+def _vector_norm(call: SourceCall) -> Activation:
+    if (order := call.arguments.get("ord", 2)) != 2:
+        raise RefusalError(f"ord={order} is not supported; use 2")
+    x = call.activation("self")
+    return euclidean_length(call, x, reduction_axes(call, x))
 
 
 def _mean(call: SourceCall) -> Activation:
@@ -136,7 +159,8 @@ def _cast(call: SourceCall) -> Activation:
 COPIES = ("clone", "contiguous", "alias", "detach", "lift_fresh_copy")
 VIEWS = ("view", "_unsafe_view", "reshape", "flatten", "squeeze", "unsqueeze", "unflatten")
 PERMUTATIONS = ("permute", "transpose", "t", *COPIES)
-"""With VIEWS: what may work on more than four axes."""
+SELECTIONS = ("select", "unbind")
+"""With VIEWS and PERMUTATIONS: what may work on more than four axes."""
 
 MAPPERS: Mapping[str, Mapper] = {
     **ELEMENTWISE_MAPPERS,
@@ -146,6 +170,8 @@ MAPPERS: Mapping[str, Mapper] = {
     **dict.fromkeys(("mm", "matmul"), _matrix_product),
     "addmm": _addmm,
     **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
+    **dict.fromkeys(("layer_norm", "native_layer_norm"), _layer_norm),
+    "linalg_vector_norm": _vector_norm,
     "mean": _mean,
     "amin": _minimum,
     **dict.fromkeys(("softmax", "_softmax"), _softmax("softmax", Softmax())),
@@ -170,8 +196,6 @@ NEAREST: Mapping[str, str] = {
         "it outside the model: return its input",
     ),
     "threshold": "relu",
-    "native_layer_norm": "batch_norm",
-    "layer_norm": "batch_norm",
     "native_group_norm": "batch_norm",
     "group_norm": "batch_norm",
     "instance_norm": "batch_norm",

@@ -14,6 +14,7 @@ from edgekit.converters.legalize.branches import BRANCH_RULES
 from edgekit.converters.legalize.clamps import CLAMP_RULES
 from edgekit.converters.legalize.concat import CONCAT_RULES
 from edgekit.converters.legalize.constants import fold_constant_nodes
+from edgekit.converters.legalize.dense import DENSE_RULES
 from edgekit.converters.legalize.identities import FLOAT_IDENTITY_RULES, INTEGER_IDENTITY_RULES
 from edgekit.converters.legalize.layout import FLATTEN_RULES, LAYOUT_RULES
 from edgekit.converters.legalize.moves import MOVE_RULES
@@ -48,6 +49,7 @@ def _float_rules() -> Rules:
     return merged(
         LAYOUT_RULES,
         FLATTEN_RULES,
+        DENSE_RULES,
         NORMALIZATION_RULES,
         PAD_RULES,
         SCALE_RULES,

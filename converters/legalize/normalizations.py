@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normalizations that a model spells out: x over its length, and (x - mean) over its deviation.
+"""Normalizations that a model spells out, x over its length or (x - mean) over its deviation.
 
 In int8, the squares and their sum would lose what the one operator computes exactly.
 """
@@ -80,6 +80,23 @@ def fold_into_gamma(view: View, node: Node) -> Rewrite | None:
 def fold_into_beta(view: View, node: Node) -> Rewrite | None:
     """A layer norm plus a channel vector."""
     return _with_vector(view, node, (False, True))
+
+
+def fold_into_softmax(view: View, node: Node) -> Rewrite | None:
+    """softmax(beta * (x * s)) is softmax((beta * s) * x), for one number s above 0."""
+    producer = view.exclusive_producer(node.inputs[0])
+    if producer is None or producer.op != "mul" or not is_unclamped(producer):
+        return None
+    found = map_and_vector(view.call(producer))
+    if found is None or np.unique(found[1]).size != 1:
+        return None
+    beta = node.attributes.beta * float(found[1][0])
+    if not (math.isfinite(beta) and beta > 0):
+        return None
+    attributes = dataclasses.replace(node.attributes, beta=beta)
+    return Rewrite(
+        (node,), (dataclasses.replace(node, inputs=(found[0].name,), attributes=attributes),)
+    )
 
 
 def _with_vector(view: View, node: Node, changes: tuple[bool, bool]) -> Rewrite | None:
@@ -196,5 +213,6 @@ def _along_axis(
 NORMALIZATION_RULES: Rules = {
     "mul": (fuse_layer_normalization, fuse_l2_normalization, fold_into_gamma),
     "add": (fold_into_beta,),
+    "softmax": (fold_into_softmax,),
 }
 """For float graphs."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dense layers, matrix products, norms and softmax in the source's order of axes."""
+"""Dense layers, matrix products, attention, batch norms and softmax in the source's order of axes."""
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from edgekit.converters.nchw.graph import (
     RefusalError,
     SourceCall,
 )
+from edgekit.converters.nchw.parts import permuted
 from edgekit.ir import Array
 from edgekit.ops.add import Add
 from edgekit.ops.batch_matmul import BatchMatmul
 from edgekit.ops.fully_connected import FullyConnected
-from edgekit.ops.layer_normalization import MAX_DEPTH, LayerNormalization
 from edgekit.ops.mul import Mul
-from edgekit.ops.reshape import Reshape
+from edgekit.ops.softmax import Softmax
 from edgekit.ops.transpose import Transpose
 
 
@@ -53,6 +53,19 @@ def batch_matmul(
     return call.builder.from_source_order(call.builder.node("batch_matmul", names, BatchMatmul()))
 
 
+def attention(
+    call: SourceCall, query: Activation, key: Activation, value: Activation, *, scale: float
+) -> Activation:
+    """softmax(scale * query @ key') @ value over the last two axes."""
+    rank = len(key.shape)
+    order = (*range(rank - 2), rank - 1, rank - 2)
+    turned = dataclasses.replace(call, shape=tuple(key.shape[axis] for axis in order))
+    scores = batch_matmul(call, query, permuted(turned, key, order))
+    scored = dataclasses.replace(call, shape=scores.shape)
+    weights = along_axis(scored, scores, rank - 1, "softmax", Softmax(scale))
+    return batch_matmul(call, weights, value)
+
+
 def scale_and_shift(call: SourceCall, x: Activation, scale: Array, shift: Array) -> Activation:
     """x * scale + shift per channel; legalize folds both into the layer in front.
 
@@ -65,36 +78,6 @@ def scale_and_shift(call: SourceCall, x: Activation, scale: Array, shift: Array)
     scaled = call.builder.node("mul", [x.tensor, scales], Mul())
     shifted = Activation(call.builder.node("add", [scaled, shifts], Add()), x.shape)
     return call.builder.reshape(shifted, call.shape)
-
-
-def layer_normalization(
-    call: SourceCall,
-    x: Activation,
-    weight: Parameter | None,
-    bias: Parameter | None,
-    *,
-    axes: int,
-    epsilon: float,
-) -> Activation:
-    """Over the last ``axes`` axes of the source as one, times ``weight`` plus ``bias``."""
-    kept, normalized = x.shape[: len(x.shape) - axes], x.shape[len(x.shape) - axes :]
-    depth = math.prod(normalized)
-    if depth > MAX_DEPTH:
-        raise RefusalError(f"it normalizes over {depth} elements; up to {MAX_DEPTH} are supported")
-    name = call.builder.name
-    vectors = []
-    for label, given, neutral in (("gamma", weight, 1.0), ("beta", bias, 0.0)):
-        data = np.full(depth, neutral, np.float32) if given is None else given.data
-        data = np.broadcast_to(data, normalized).reshape(depth)
-        vectors.append(call.builder.constant(given.name if given else f"{name}/{label}", data))
-    tensor = call.builder.in_source_order(x)
-    if axes != 1:
-        tensor = call.builder.node("reshape", [tensor], Reshape((*kept, depth)))
-    attributes = LayerNormalization(epsilon)
-    tensor = call.builder.node("layer_normalization", [tensor, *vectors], attributes)
-    if axes != 1:
-        tensor = call.builder.node("reshape", [tensor], Reshape(x.shape))
-    return call.builder.from_source_order(tensor)
 
 
 def along_axis(call: SourceCall, x: Activation, dim: int, op: str, attributes: Any) -> Activation:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgekit.converters.nchw.graph import Activation, RefusalError, SourceCall, storage_shape
 from edgekit.converters.nchw.parts import storage_axis
+from edgekit.ir import Shape
 from edgekit.ops.argmax import Argmax
 from edgekit.ops.lookup import Lookup
 from edgekit.ops.max_pool2d import MaxPool2d
@@ -64,12 +66,15 @@ def _stored_axes(x: Activation, axes: Sequence[int]) -> tuple[tuple[int, ...], t
     return stored, tuple(1 if dim in dims else size for dim, size in enumerate(x.shape))
 
 
-def euclidean_length(call: SourceCall, x: Activation, axes: Sequence[int]) -> Activation:
-    """The square root of the sum of squares over the given axes.
+def euclidean_length(
+    call: SourceCall, x: Activation, axes: Sequence[int], *, shape: Shape
+) -> Activation:
+    """The square root of the sum of squares over the given axes, with the given shape.
 
     A map divided by it is fused (converters/legalize/normalizations.py).
     """
     squares = Activation(call.builder.node("lookup", [x.tensor], Lookup("square")), x.shape)
+    call = dataclasses.replace(call, shape=shape)
     total = reduced(call, squares, axes, op="sum", attributes=Sum)
     return call.node("lookup", [total.tensor], Lookup("sqrt"))
 

@@ -42,7 +42,7 @@ def _sum(call: OnnxCall, x: Activation, axes: list[int]) -> Activation:
 
 
 def _length(call: OnnxCall, x: Activation, axes: list[int]) -> Activation:
-    return euclidean_length(call, x, axes)
+    return euclidean_length(call, x, axes, shape=call.shape)
 
 
 def _minimum(call: OnnxCall, x: Activation, axes: list[int]) -> Activation:

@@ -10,18 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from edgekit.converters.nchw.graph import Activation, Parameter, RefusalError, SourceCall
-from edgekit.converters.nchw.layers import (
-    along_axis,
-    fully_connected,
-    layer_normalization,
-    scale_and_shift,
-)
-from edgekit.converters.nchw.maps import map_of
+from edgekit.converters.nchw.layers import along_axis, fully_connected
 from edgekit.converters.nchw.parts import permuted, tiled
-from edgekit.converters.nchw.reductions import euclidean_length, mean, reduced
+from edgekit.converters.nchw.reductions import mean, reduced
 from edgekit.converters.torch.elementwise import ELEMENTWISE_MAPPERS
 from edgekit.converters.torch.movement import (
     MOVEMENT_MAPPERS,
@@ -29,6 +21,7 @@ from edgekit.converters.torch.movement import (
     matrix_product,
     reduction_axes,
 )
+from edgekit.converters.torch.normalizations import NORMALIZATION_MAPPERS
 from edgekit.converters.torch.spatial import SPATIAL_MAPPERS
 from edgekit.ops.log_softmax import LogSoftmax
 from edgekit.ops.reduce_min import ReduceMin
@@ -61,40 +54,6 @@ def _addmm(call: SourceCall) -> Activation:
     flat = Parameter(bias.name, bias.data.reshape(-1))
     transposed = Parameter(matrix.name, matrix.data.T)
     return fully_connected(call, call.activation("mat1"), transposed, flat)
-
-
-def _batch_norm(call: SourceCall) -> Activation:
-    """y = x * scale + shift per channel; legalize folds both into the layer in front."""
-    if call.arguments.get("training"):
-        raise RefusalError("it is in training mode; call module.eval() before torch.export")
-    x = call.activation("input")
-    if len(x.shape) != 2:
-        x = map_of(call, "input")
-    mean, variance = (
-        call.parameter(name).data.astype(np.float64) for name in ("running_mean", "running_var")
-    )
-    weight, bias = call.optional_parameter("weight"), call.optional_parameter("bias")
-    scale = (1.0 if weight is None else weight.data) / np.sqrt(variance + call["eps"])
-    shift = (0.0 if bias is None else bias.data) - mean * scale
-    return scale_and_shift(call, x, scale, shift)
-
-
-def _layer_norm(call: SourceCall) -> Activation:
-    return layer_normalization(
-        call,
-        call.activation("input"),
-        call.optional_parameter("weight"),
-        call.optional_parameter("bias"),
-        axes=len(call["normalized_shape"]),
-        epsilon=float(call["eps"]),
-    )
-
-
-def _vector_norm(call: SourceCall) -> Activation:
-    if (order := call.arguments.get("ord", 2)) != 2:
-        raise RefusalError(f"ord={order} is not supported; use 2")
-    x = call.activation("self")
-    return euclidean_length(call, x, reduction_axes(call, x))
 
 
 def _mean(call: SourceCall) -> Activation:
@@ -165,13 +124,11 @@ SELECTIONS = ("select", "unbind")
 MAPPERS: Mapping[str, Mapper] = {
     **ELEMENTWISE_MAPPERS,
     **MOVEMENT_MAPPERS,
+    **NORMALIZATION_MAPPERS,
     **SPATIAL_MAPPERS,
     "linear": _linear,
     **dict.fromkeys(("mm", "matmul"), _matrix_product),
     "addmm": _addmm,
-    **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
-    **dict.fromkeys(("layer_norm", "native_layer_norm"), _layer_norm),
-    "linalg_vector_norm": _vector_norm,
     "mean": _mean,
     "amin": _minimum,
     **dict.fromkeys(("softmax", "_softmax"), _softmax("softmax", Softmax())),
@@ -196,9 +153,6 @@ NEAREST: Mapping[str, str] = {
         "it outside the model: return its input",
     ),
     "threshold": "relu",
-    "native_group_norm": "batch_norm",
-    "group_norm": "batch_norm",
-    "instance_norm": "batch_norm",
     "_native_batch_norm_legit_functional": "eval mode: call module.eval() before torch.export",
     "native_dropout": "eval mode: call module.eval() before torch.export",
     "bmm": "linear (a product with a constant matrix)",

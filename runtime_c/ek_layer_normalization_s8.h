@@ -7,18 +7,18 @@
 
 /* With the sums over the channels of a pixel, exact in 64 bits:
  *   variance = depth * sum(x * x) - sum(x)^2 + epsilon * 2^epsilon_shift
- *   n = (depth * x - sum(x)) / sqrt(variance), with fraction_bits
- *   output = clamp(scale(n * gamma + beta) + output_zero_point), clamped to int8
- * edgekit/ops/layer_normalization.py defines the fixed point of n, |n| <= 2^15. */
+ *   n = (depth * x - sum(x)) / sqrt(variance), in fixed point, |n| <= 2^15
+ *   output = scale(n * gamma + beta) + output_zero_point, clamped to int8
+ * edgekit/ops/layer_normalization.py defines n, and proves that nothing overflows. */
 typedef struct {
-  const int16_t *gamma; /* [depth], at least -32767 */
-  const int32_t *beta;  /* [depth], -2^30 to 2^30 */
-  int32_t depth;        /* 1 to 2^16 */
-  int32_t fraction_bits;
-  int32_t epsilon;       /* >= 0 */
-  int32_t epsilon_shift; /* 0 to 29 */
-  int32_t multiplier;    /* [0, 2^31) */
-  int32_t shift;         /* -31 to 0 */
+  const int16_t *gamma;     /* [depth], at least -32767 */
+  const int32_t *beta;      /* [depth], -2^30 to 2^30 */
+  int32_t depth;            /* 1 to 2^16 */
+  int32_t normalized_shift; /* the fraction of n, less epsilon_shift / 2 where that is negative */
+  int32_t epsilon;          /* >= 0 */
+  int32_t epsilon_shift;    /* 0 to 29, or even and -14 or more */
+  int32_t multiplier;       /* [0, 2^31) */
+  int32_t shift;            /* -31 to 0 */
   int32_t output_zero_point;
 } ek_layer_normalization_s8;
 

@@ -8,10 +8,12 @@ static void normalize_pixel(const ek_layer_normalization_s8 *layer, const int8_t
     sum += in[c];
     squares += in[c] * in[c];
   }
-  const int64_t variance = (int64_t)layer->depth * squares - (int64_t)sum * sum +
-                           (int64_t)layer->epsilon * ((int64_t)1 << layer->epsilon_shift);
-  const ek_factor inverse = ek_inverse_square_root_64(variance);
-  const int32_t shift = inverse.shift + layer->fraction_bits;
+  const int32_t epsilon_left = layer->epsilon_shift > 0 ? layer->epsilon_shift : 0;
+  const int32_t variance_left = epsilon_left - layer->epsilon_shift;
+  const int64_t variance = (int64_t)layer->depth * squares - (int64_t)sum * sum;
+  const ek_factor inverse = ek_inverse_square_root_64(
+      variance * ((int64_t)1 << variance_left) + layer->epsilon * ((int64_t)1 << epsilon_left));
+  const int32_t shift = inverse.shift + layer->normalized_shift;
   const int32_t left = shift > 0 ? shift : 0;
   const int32_t multiplier = ek_rounding_shift_right(inverse.multiplier, shift > 0 ? 0 : -shift);
   for (int32_t c = 0; c < layer->depth; c++) {

@@ -1,13 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each row of the last axis less its mean, divided by its standard deviation, times gamma plus beta.
 
-Mean and variance of the integers are exact: with S = sum(x) and n channels, n * x - S and
-n * sum(x * x) - S^2 are the deviation and the variance in n-ths, and the input's zero point cancels.
-The inverse square root and everything behind it is fixed point.
+Mean and variance of the integers are exact: with S = sum(x) and n channels, d = n * x - S and
+V = n * sum(x * x) - S^2 are the deviation in n-ths and the variance in squares of n-ths; the input's
+zero point cancels. The inverse square root and everything behind it is fixed point, with f =
+``fraction_bits(n)``. No step overflows, for any int8 input and n up to 2^16:
+
+- |S| <= 2^23, sum(x * x) <= 2^30 and |d| <= 255 * (n - 1) < 2^24.
+- V <= (127.5 * n)^2 < 2^46. It is summed with epsilon in int64: V * 2^14 + 2^31 < 2^61, or V + 2^60.
+- V is the mean of d^2, and the other channels' d add up to -d: d^2 <= (n - 1) * V. So the normalized
+  value is at most sqrt(n - 1) <= 2^(15 - f).
+- The inverse root is m * 2^(s - 31) with m > 2^27, where V > 0. A shift to the left in front of the
+  product leaves |d| * 2^(s + f) <= 2^15 * 2^31 / m < 2^19. Else m is rounded to fewer bits, which
+  changes a normalized value by at most |d| / 2^32 < 2^-8 of its step of 2^-f. Newton's method is right
+  to 2^-19, 2^-4 of that step. So normalized values round to at most 2^15 steps.
+- 2^15 * gamma + beta <= 2^15 * (2^15 - 1) + 2^30 < 2^31, and its factor is less than 1.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,9 +53,13 @@ NORMALIZED_BITS = 15
 MAX_GAMMA = 2**15 - 1
 MAX_BETA = 2**30
 """With it, and the largest gamma and normalized value, sums stay inside int32."""
-MAX_EPSILON = 2**60
+MAX_EPSILON_ROOT = 2.0**30 - 1.0
+"""In square roots of units of V, whose own root is below 2^23: beyond, epsilon alone divides."""
+MAX_EPSILON_SHIFT = 29
+MIN_EPSILON_SHIFT = -14
+"""V is shifted to the left by as much: at V = 1 the rounding of epsilon changes little."""
 LEAST_VARIANCE = 1e-30
-"""A row of equal values stays zero where epsilon is 0."""
+"""A row of equal values becomes beta where epsilon is 0."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,7 @@ class LayerNormalization:
 
 @dataclass(frozen=True)
 class LayerNormalizationArithmetic:
-    """``epsilon`` * 2^``epsilon_shift`` is in units of the variance of n * x.
+    """``epsilon`` * 2^``epsilon_shift`` is in units of V; a negative shift is even.
 
     ``multiplier`` and ``shift`` bring n * gamma + beta to the scale of the output.
     """
@@ -72,6 +88,11 @@ def fraction_bits(depth: int) -> int:
     return NORMALIZED_BITS - ((max(depth, 2) - 2).bit_length() + 1) // 2
 
 
+def _normalized_shift(arithmetic: LayerNormalizationArithmetic, depth: int) -> int:
+    """What normalized values are shifted by: their fraction, and the root of what V is shifted by."""
+    return fraction_bits(depth) + max(-arithmetic.epsilon_shift, 0) // 2
+
+
 def _pack_ref(call: Call, binding: Binding) -> CStruct:
     arithmetic: LayerNormalizationArithmetic = call.node.arithmetic
     depth = call.inputs[INPUT].shape[-1]
@@ -81,7 +102,7 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
             "gamma": call.constant(GAMMA),
             "beta": call.constant(BETA),
             "depth": depth,
-            "fraction_bits": fraction_bits(depth),
+            "normalized_shift": _normalized_shift(arithmetic, depth),
             "epsilon": arithmetic.epsilon,
             "epsilon_shift": arithmetic.epsilon_shift,
             "multiplier": arithmetic.multiplier,
@@ -130,8 +151,8 @@ class LayerNormalizationOperator(Operator):
         for name, position in (("gamma", GAMMA), ("beta", BETA)):
             if (given := call.inputs[position].shape) != (depth,):
                 raise call.fail(f"its {name} has shape {given}; it must be ({depth},)")
-        if call.node.attributes.epsilon < 0:
-            raise call.fail(f"epsilon {call.node.attributes.epsilon} must not be negative")
+        if not 0 <= (epsilon := call.node.attributes.epsilon) < math.inf:
+            raise call.fail(f"epsilon {epsilon} must be a number, 0 or more")
         if not is_float:
             _verify_arithmetic(call, call.node.arithmetic)
 
@@ -141,10 +162,11 @@ class LayerNormalizationOperator(Operator):
         depth = x.shape[-1]
         sums = x.sum(axis=-1, keepdims=True)
         variance = depth * (x * x).sum(axis=-1, keepdims=True) - sums * sums
+        to_left = arithmetic.epsilon_shift
         inverse, shift = inverse_square_root_64(
-            variance + (arithmetic.epsilon << arithmetic.epsilon_shift)
+            (variance << max(-to_left, 0)) + (arithmetic.epsilon << max(to_left, 0))
         )
-        shift = shift + fraction_bits(depth)
+        shift = shift + _normalized_shift(arithmetic, depth)
         inverse = rounding_divide_by_power_of_two(inverse, np.maximum(-shift, 0))
         normalized = multiply((depth * x - sums) << np.maximum(shift, 0), inverse)
         values = requantize(
@@ -169,8 +191,10 @@ class LayerNormalizationOperator(Operator):
         source, result = call.inputs[INPUT].quantization, call.output.quantization
         assert source is not None and result is not None
         depth = call.inputs[INPUT].shape[-1]
-        epsilon, epsilon_shift = _integer_epsilon(call.node.attributes.epsilon, depth, source.scale)
+        root = math.sqrt(call.node.attributes.epsilon) * depth / source.scale
+        epsilon, epsilon_shift = _integer_epsilon(min(root, MAX_EPSILON_ROOT))
         gamma, beta = (call.constant(p).astype(np.float64) for p in (GAMMA, BETA))
+        gamma = gamma * (MAX_EPSILON_ROOT / max(root, MAX_EPSILON_ROOT))
         step = _product_scale(gamma, beta, fraction_bits(depth))
         multiplier, shift = quantize_multiplier(min(step / result.scale, 1.0 - 2.0**-31))
         gamma_scale = step * 2.0 ** fraction_bits(depth)
@@ -208,8 +232,11 @@ class LayerNormalizationOperator(Operator):
         yield _case("least_variances", (1, 33, 24), inputs=(_least_variances(24),))
         yield _case("without_epsilon", (1, 33, 24), epsilon=(0, 0), inputs=(_least_variances(24),))
         yield _case("epsilon_of_one", (1, 33, 24), epsilon=(1, 0), inputs=(_least_variances(24),))
+        yield _case(
+            "epsilon_of_an_eighth", (1, 33, 24), epsilon=(1, -4), inputs=(_least_variances(24),)
+        )
         yield _case("epsilon_of_52_bits", (1, 6, 24), epsilon=(2**31 - 1, 21))
-        yield _case("largest_epsilon", (1, 6, 24), epsilon=(2**31 - 1, 29))
+        yield _case("largest_epsilon", (1, 6, 24), epsilon=(2**31 - 1, MAX_EPSILON_SHIFT))
         yield _case("saturates_both_ends", (1, 5, 4, 9), shift=-12)
         yield _case("largest_scale", (1, 5, 9), multiplier=2**31 - 1, shift=0)
         yield _case("scale_vanishes", (1, 5, 9), multiplier=2**30, shift=-31)
@@ -221,19 +248,23 @@ class LayerNormalizationOperator(Operator):
 def _verify_arithmetic(call: Call, arithmetic: LayerNormalizationArithmetic) -> None:
     verify_output_range(call, (arithmetic.output_zero_point,), -128, 127)
     verify_scale(call, arithmetic.multiplier, arithmetic.shift, max_shift=0)
-    if not 0 <= arithmetic.epsilon < 2**31 or not 0 <= arithmetic.epsilon_shift <= 29:
-        raise call.fail("its integer epsilon is out of range")
+    shift = arithmetic.epsilon_shift
+    if not 0 <= arithmetic.epsilon < 2**31 or not MIN_EPSILON_SHIFT <= shift <= MAX_EPSILON_SHIFT:
+        raise call.fail(f"its integer epsilon {arithmetic.epsilon} * 2^{shift} is out of range")
+    if shift < 0 and shift % 2:
+        raise call.fail(f"epsilon_shift {shift} is odd; below 0 it must be even")
     for name, position, most in (("gamma", GAMMA, MAX_GAMMA), ("beta", BETA, MAX_BETA)):
         values = call.constant(position).astype(np.int64)
         if np.abs(values).max() > most:
             raise call.fail(f"its integer {name} is outside -{most} to {most}")
 
 
-def _integer_epsilon(epsilon: float, depth: int, scale: float) -> tuple[int, int]:
-    """(mantissa, shift) of epsilon in units of the variance of depth * x: 31 significant bits."""
-    value = round(min(epsilon * (depth / scale) ** 2, float(MAX_EPSILON - 1)))
-    shift = max(value.bit_length() - 31, 0)
-    return value >> shift, shift
+def _integer_epsilon(root: float) -> tuple[int, int]:
+    """(mantissa, shift) of the square of ``root``: the most bits that fit 31."""
+    shift = MIN_EPSILON_SHIFT
+    while (mantissa := round(root * root * 2.0**-shift)) >= 2**31:
+        shift += 2 if shift < 0 else 1
+    return mantissa, shift
 
 
 def _product_scale(gamma: Array, beta: Array, bits: int) -> float:
@@ -283,7 +314,7 @@ def _case(
     *,
     gamma: Array | None = None,
     beta: Array | None = None,
-    epsilon: tuple[int, int] = (37, 0),
+    epsilon: tuple[int, int] = (600_000, MIN_EPSILON_SHIFT),
     multiplier: int = 1_395_864_371,
     shift: int = -23,
     output_zero_point: int = -9,

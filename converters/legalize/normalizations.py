@@ -17,7 +17,8 @@ from edgekit.converters.legalize.rewrite import Rewrite, Rules, View
 from edgekit.converters.legalize.scales import map_and_vector
 from edgekit.ir import Array, Node, Tensor, constant
 from edgekit.ops.l2_normalization import EPSILON, L2Normalization
-from edgekit.ops.layer_normalization import BETA, GAMMA, LayerNormalization
+from edgekit.ops.l2_normalization import MAX_DEPTH as MAX_LENGTH
+from edgekit.ops.layer_normalization import BETA, GAMMA, MAX_DEPTH, LayerNormalization
 from edgekit.ops.transpose import Transpose
 
 ROOTS = ("sqrt", "rsqrt")
@@ -39,36 +40,38 @@ def fuse_l2_normalization(view: View, node: Node) -> Rewrite | None:
         if divisor is None or max(divisor.least, divisor.epsilon) > EPSILON:
             continue
         total, axis = divisor.total, _only_axis(view, divisor.total)
-        if total.op == "sum" and axis is not None and _square_of(view, total) == x:
-            added, tensors = _along_axis(view, node, x, axis)
-            return Rewrite((node,), added, tensors)
+        if total.op != "sum" or axis is None or _square_of(view, total) != x:
+            continue
+        if view.tensor(x).shape[axis] <= MAX_LENGTH:
+            normalize = dataclasses.replace(
+                node, op="l2_normalization", inputs=(x,), attributes=L2Normalization()
+            )
+            return _along_axis(view, normalize, axis)
     return None
 
 
 def fuse_layer_normalization(view: View, node: Node) -> Rewrite | None:
-    """(x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) along the last axis."""
+    """(x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) along one axis."""
     for deviation, factor in _orders(node):
         divisor = _divisor(view, factor)
         if divisor is None or divisor.total.op != "mean" or divisor.least > 0:
             continue
-        x = _centred(view, deviation)
-        last = len(view.tensor(deviation).shape) - 1
-        if x is None or _only_axis(view, divisor.total) != last:
+        axis = _only_axis(view, divisor.total)
+        x = None if axis is None else _centred(view, deviation, axis)
+        if axis is None or x is None or _centre_of_squares(view, divisor.total, axis) != x:
             continue
-        if _square_of(view, divisor.total) != deviation:
-            continue
-        depth = view.tensor(x).shape[-1]
-        vectors = (
-            constant(f"{node.name}/gamma", np.ones(depth, np.float32)),
-            constant(f"{node.name}/beta", np.zeros(depth, np.float32)),
-        )
-        fused = dataclasses.replace(
-            node,
-            op="layer_normalization",
-            inputs=(x, *(vector.name for vector in vectors)),
-            attributes=LayerNormalization(divisor.epsilon),
-        )
-        return Rewrite((node,), (fused,), vectors)
+        if (depth := view.tensor(x).shape[axis]) <= MAX_DEPTH:
+            vectors = (
+                constant(f"{node.name}/gamma", np.ones(depth, np.float32)),
+                constant(f"{node.name}/beta", np.zeros(depth, np.float32)),
+            )
+            normalize = dataclasses.replace(
+                node,
+                op="layer_normalization",
+                inputs=(x, *(vector.name for vector in vectors)),
+                attributes=LayerNormalization(divisor.epsilon),
+            )
+            return _along_axis(view, normalize, axis, vectors)
     return None
 
 
@@ -176,38 +179,50 @@ def _square_of(view: View, node: Node) -> str | None:
     return square.inputs[0] if is_square else None
 
 
-def _centred(view: View, name: str) -> str | None:
-    """x where a tensor is x - mean(x) over the last axis."""
+def _centred(view: View, name: str, axis: int) -> str | None:
+    """x where a tensor is x - mean(x) over the axis."""
     node = view.producers.get(name)
     if node is None or node.op != "sub" or not is_unclamped(node):
         return None
-    x, mean = node.inputs[0], view.producers.get(node.inputs[1])
-    if mean is None or mean.op != "mean" or mean.inputs[0] != x or not mean.attributes.keep_dims:
-        return None
-    return x if _only_axis(view, mean) == len(view.tensor(x).shape) - 1 else None
+    x, mean = node.inputs
+    return x if _is_mean(view, mean, x, axis) else None
 
 
-def _along_axis(
-    view: View, node: Node, x: str, axis: int
-) -> tuple[tuple[Node, ...], tuple[Tensor, ...]]:
-    """The l2_normalization of x along any axis; another one than the last is swapped with it."""
-    normalize = dataclasses.replace(
-        node, op="l2_normalization", inputs=(x,), attributes=L2Normalization()
-    )
-    source = view.tensor(x)
+def _centre_of_squares(view: View, node: Node, axis: int) -> str | None:
+    """x where a reduction reads (x - mean(x))^2, the mean being over the axis."""
+    square = view.producers.get(node.inputs[0])
+    if square is not None and square.op == "squared_difference":
+        orders = (square.inputs, square.inputs[::-1])
+        return next((x for x, mean in orders if _is_mean(view, mean, x, axis)), None)
+    deviation = _square_of(view, node)
+    return None if deviation is None else _centred(view, deviation, axis)
+
+
+def _is_mean(view: View, name: str, x: str, axis: int) -> bool:
+    mean = view.producers.get(name)
+    if mean is None or mean.op != "mean" or not mean.attributes.keep_dims:
+        return False
+    return mean.inputs[0] == x and _only_axis(view, mean) == axis
+
+
+def _along_axis(view: View, node: Node, axis: int, vectors: tuple[Tensor, ...] = ()) -> Rewrite:
+    """A node of a graph as a normalization along any axis; one that is not the last is swapped."""
+    source = view.tensor(node.inputs[0])
     last = len(source.shape) - 1
     if axis == last:
-        return (normalize,), ()
+        return Rewrite((node,), (node,), vectors)
     order = list(range(last + 1))
     order[axis], order[last] = last, axis
     swap = Transpose(tuple(order))
     shape = tuple(source.shape[i] for i in order)
     names = tuple(f"{node.name}/{part}" for part in ("swapped", "normalized"))
     tensors = tuple(dataclasses.replace(source, name=name, shape=shape) for name in names)
-    front = Node(names[0], "transpose", (x,), names[:1], swap, None, node.source)
-    middle = dataclasses.replace(normalize, name=names[1], inputs=names[:1], outputs=names[1:])
+    front = Node(names[0], "transpose", (source.name,), names[:1], swap, None, node.source)
+    middle = dataclasses.replace(
+        node, name=names[1], inputs=(names[0], *node.inputs[1:]), outputs=names[1:]
+    )
     back = dataclasses.replace(node, op="transpose", inputs=names[1:], attributes=swap)
-    return (front, middle, back), tensors
+    return Rewrite((node,), (front, middle, back), (*vectors, *tensors))
 
 
 NORMALIZATION_RULES: Rules = {

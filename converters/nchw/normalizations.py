@@ -35,12 +35,11 @@ def layer_normalization(
 ) -> Activation:
     """Over the last ``axes`` axes of the source as one, times ``weight`` plus ``bias``."""
     kept, normalized = x.shape[: len(x.shape) - axes], x.shape[len(x.shape) - axes :]
-    depth = math.prod(normalized)
-    vectors = []
-    for parameter, neutral in ((weight, _GAMMA), (bias, _BETA)):
-        name, value = neutral if parameter is None else (parameter.name, parameter.data)
-        vectors.append((name, np.broadcast_to(value, normalized).reshape(depth)))
-    view = (*kept, depth)
+    vectors = [
+        _neutral_or_flat(parameter, neutral, normalized)
+        for parameter, neutral in ((weight, _GAMMA), (bias, _BETA))
+    ]
+    view = (*kept, math.prod(normalized))
     tensor = _normalized(call, call.builder.in_source_order(x), view, vectors, epsilon)
     return call.builder.from_source_order(tensor)
 
@@ -51,16 +50,22 @@ def group_normalization(
     weight: Array | None,
     bias: Array | None,
     *,
-    groups: int,
+    groups: int | None,
     epsilon: float,
 ) -> Activation:
-    """Over the elements of every group of channels; weight and bias have one value per channel."""
+    """Over the elements of every group of channels; weight and bias have one value per channel.
+
+    groups: None for one of every channel.
+    """
     x = call.activation(argument)
-    if len(x.shape) != 2:
+    if len(x.shape) != 2 or x.shape[0] != 1:
         x = map_of(call, argument)
     channels = x.shape[1]
+    groups = channels if groups is None else groups
     if groups < 1 or channels % groups:
         raise RefusalError(f"{channels} channels are not {groups} equal groups")
+    if any(vector is not None and vector.shape != (channels,) for vector in (weight, bias)):
+        raise RefusalError(f"its parameters must have {channels} values each")
     elements = math.prod(x.shape)
     neutral = [(name, np.full(elements // groups, value)) for name, value in (_GAMMA, _BETA)]
     if groups == 1:  # a mean over all elements is the same in any order
@@ -74,6 +79,19 @@ def group_normalization(
         return call.builder.reshape(x, call.shape)
     scale = np.ones(channels) if weight is None else weight
     return scale_and_shift(call, x, scale, np.zeros(channels) if bias is None else bias)
+
+
+def _neutral_or_flat(
+    parameter: Parameter | None, neutral: tuple[str, float], shape: Shape
+) -> tuple[str, Array]:
+    """Name and values of a vector with one value per element of the normalized ``shape``."""
+    name, value = neutral if parameter is None else (parameter.name, parameter.data)
+    try:
+        return name, np.broadcast_to(value, shape).reshape(-1)
+    except ValueError:
+        raise RefusalError(
+            f"'{name}' has shape {np.shape(value)}; it must be {shape}, as what is normalized"
+        ) from None
 
 
 def _normalized(

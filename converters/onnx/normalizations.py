@@ -15,7 +15,6 @@ from edgekit.converters.nchw.normalizations import group_normalization, layer_no
 from edgekit.converters.nchw.reductions import euclidean_length
 from edgekit.converters.onnx.call import OnnxCall
 from edgekit.converters.onnx.mapper import Mapper
-from edgekit.ir import Array
 
 
 def _batch_norm(call: OnnxCall) -> Activation:
@@ -52,26 +51,26 @@ def _layer_norm(call: OnnxCall) -> Activation:
 
 
 def _group_norm(call: OnnxCall) -> Activation:
-    """Before opset 21, scale and bias have one value per group."""
-    groups, channels = int(call["num_groups"]), call.activation("X").shape[1]
-    if groups < 1 or channels % groups:
-        raise call.fail(f"{channels} channels are not {groups} equal groups")
-    repeats = channels // groups if call.version < 21 else 1
-    scale, bias = (np.repeat(call.floating(name), repeats) for name in ("scale", "bias"))
-    return _of_groups(call, "X", scale, bias, groups)
+    """As of opset 21; the older one is deprecated."""
+    return group_normalization(
+        call,
+        "X",
+        call.floating("scale"),
+        call.floating("bias"),
+        groups=int(call["num_groups"]),
+        epsilon=float(call["epsilon"]),
+    )
 
 
 def _instance_norm(call: OnnxCall) -> Activation:
-    channels = call.activation("input").shape[1]
-    return _of_groups(call, "input", call.floating("scale"), call.floating("B"), channels)
-
-
-def _of_groups(call: OnnxCall, argument: str, scale: Array, bias: Array, groups: int) -> Activation:
-    channels = call.activation(argument).shape[1]
-    if {scale.shape, bias.shape} != {(channels,)}:
-        raise call.fail(f"its parameters must have {channels} values each")
-    epsilon = float(call["epsilon"])
-    return group_normalization(call, argument, scale, bias, groups=groups, epsilon=epsilon)
+    return group_normalization(
+        call,
+        "input",
+        call.floating("scale"),
+        call.floating("B"),
+        groups=None,
+        epsilon=float(call["epsilon"]),
+    )
 
 
 def _vector_norm(call: OnnxCall) -> Activation:

@@ -54,10 +54,10 @@ def _instance_norm(call: SourceCall) -> Activation:
     """Every channel is a group; with statistics of its own it is a batch norm."""
     if not call["use_input_stats"]:
         return _batch_norm(call)
-    return _of_groups(call, call.activation("input").shape[1])
+    return _of_groups(call, None)
 
 
-def _of_groups(call: SourceCall, groups: int) -> Activation:
+def _of_groups(call: SourceCall, groups: int | None) -> Activation:
     weight, bias = (_vector(call.optional_parameter(name)) for name in ("weight", "bias"))
     epsilon = float(call["eps"])
     return group_normalization(call, "input", weight, bias, groups=groups, epsilon=epsilon)
@@ -82,6 +82,8 @@ def _attention(call: SourceCall) -> Activation:
     query, key, value = (call.activation(name) for name in ("query", "key", "value"))
     given = arguments.get("scale")
     scale = 1.0 / math.sqrt(query.shape[-1]) if given is None else float(given)
+    if not 0.0 < scale < math.inf:
+        raise RefusalError(f"scale={scale} is not supported; use a number above 0")
     return attention(call, query, key, value, scale=scale)
 
 

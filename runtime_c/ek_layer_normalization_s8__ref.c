@@ -21,7 +21,7 @@ static void normalize_pixel(const ek_layer_normalization_s8 *layer, const int8_t
     const int32_t n = ek_doubling_high_multiply(deviation * (1 << left), multiplier);
     const int32_t scaled =
         ek_scale(n * layer->gamma[c] + layer->beta[c], layer->multiplier, layer->shift);
-    out[c] = (int8_t)ek_clamp(scaled + layer->output_zero_point, -128, 127);
+    out[c] = (int8_t)ek_offset_clamp(scaled, layer->output_zero_point, -128, 127);
   }
 }
 

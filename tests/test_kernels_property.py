@@ -68,7 +68,9 @@ def tolerance(call: Call, float_call: Call, integers: dict[str, Array]) -> float
         return steps
     peak = max(float(np.abs(dequantize(t, integers[t.name])).max()) for t in model_inputs(call))
     weights = constants[0]
-    if call.node.op == "layer_normalization":  # roundings of epsilon, the normalized value and gamma
+    if (
+        call.node.op == "layer_normalization"
+    ):  # roundings of epsilon, the normalized value and gamma
         return steps + 2.0 * float(np.abs(weights).max()) * 2.0 ** -fraction_bits(weights.size)
     if call.node.op in ("add", "sub", "mul", "prelu", "minimum", "maximum", "concat"):
         span = max(float(weights.max()), 0.0) - min(float(weights.min()), 0.0)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgekit.errors import UnsupportedError
@@ -23,12 +23,15 @@ RARE_SHARE = 1 / 1000
 class Choice:
     """The kernel of a layer and the layouts of its activations.
 
-    accumulating: the kernel that takes the input row by row, where there is one.
+    accumulating: the kernel that takes the input row by row, where there is one. compact: another
+    choice of two layers with a map in a faster layout between them; with it, the map is NHWC, whose
+    rows have no padding. Both layers of a pair take it, or none (PlannedPair).
     """
 
     kernel: Kernel
     binding: Binding
     accumulating: Kernel | None = None
+    compact: Choice | None = None
 
 
 def choose(graph: QGraph, target: Target, *, kernels: str = "auto") -> dict[str, Choice]:
@@ -166,15 +169,51 @@ def _choose_layouts(graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> di
     """The kernels and layouts that take the least instructions in sum, but for rare kernels."""
     kernels, layouts = _Layouts(graph, candidates).chosen()
     kernels |= _plain_for_rare(graph, candidates, kernels, layouts)
-    return {
-        call.node.name: Choice(
-            kernels[call.node.name],
-            _binding(call, kernels[call.node.name], layouts),
-            next((k for k in candidates[call.node.name] if k.accumulates), None),
-        )
+    chosen = {
+        call.node.name: _choice(call, kernels[call.node.name], candidates, layouts)
         for call in graph.calls()
         if call.node.name in kernels
     }
+    return chosen | _with_compact(graph, candidates, chosen)
+
+
+def _choice(
+    call: Call,
+    kernel: Kernel,
+    candidates: Mapping[str, list[Kernel]],
+    layouts: Mapping[str, Layout],
+) -> Choice:
+    accumulating = (k for k in candidates[call.node.name] if k.accumulates)
+    return Choice(kernel, _binding(call, kernel, layouts), next(accumulating, None))
+
+
+def _with_compact(
+    graph: QGraph, candidates: Mapping[str, list[Kernel]], chosen: Mapping[str, Choice]
+) -> dict[str, Choice]:
+    """The choices of the layers at both ends of maps that are not NHWC, with compact ones."""
+    producers, found = graph.producer(), {}
+    for call in graph.calls():
+        if call.node.name not in chosen or len(call.activations) != 1:
+            continue
+        node = producers.get(call.activations[0].name)
+        if node is None or node.name not in chosen:
+            continue
+        ends = (graph.call(node), call)
+        before, behind = (chosen[end.node.name].binding for end in ends)
+        layouts = {*before.inputs, behind.output}
+        if behind.inputs == (NHWC,) or layouts != {NHWC}:
+            continue
+        kernels = [_cheapest_of_nhwc(end, candidates[end.node.name]) for end in ends]
+        for end, kernel in zip(ends, kernels, strict=True):
+            if None not in kernels and kernel is not None:
+                compact = _choice(end, kernel, candidates, {})
+                found[end.node.name] = replace(chosen[end.node.name], compact=compact)
+    return found
+
+
+def _cheapest_of_nhwc(call: Call, candidates: Sequence[Kernel]) -> Kernel | None:
+    kernels = (k for k in candidates if not k.accumulates and _reads_nhwc_only(call, k))
+    return next((kernel for kernel in kernels if "nhwc" in kernel.writes), None)
 
 
 def _plain_for_rare(

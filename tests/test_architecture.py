@@ -26,6 +26,7 @@ CORE = (
     "manifest",
     "ops",
     "program",
+    "quiet",
     "serialize",
     "target",
     "version",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
@@ -13,10 +13,16 @@ from edgekit.converters.lowering.segment import KnownSteps, SegmentBuilder
 from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
 from edgekit.converters.schedule.order import Unit, demand_order, row_lives
-from edgekit.converters.schedule.plan import NOTHING_TWICE, PlannedPair, PlannedSegment, Repeats
+from edgekit.converters.schedule.pairing import can_pair, can_pair_columns
+from edgekit.converters.schedule.plan import (
+    NOTHING_TWICE,
+    PairPrimitive,
+    PlannedPair,
+    PlannedSegment,
+    Repeats,
+)
 from edgekit.ir import Call, QGraph
-from edgekit.ops import operator_of
-from edgekit.program import MAX_PAIR_ROWS, InputMode, OutputMode, Step
+from edgekit.program import InputMode, OutputMode, Step
 from edgekit.window import Axis
 
 LONGEST_SEGMENT = 96
@@ -127,9 +133,13 @@ def gather_facts(
     output_mode: OutputMode = "resident",
     *,
     repeats: Repeats = NOTHING_TWICE,
+    compact: Collection[str] | None = None,
 ) -> Facts:
-    """Everything that does not depend on where the model is cut; ``repeats`` as in a Plan."""
-    return _Gathering(graph, choices, (input_mode, output_mode), repeats).facts()
+    """Everything that does not depend on where the model is cut; ``repeats`` as in a Plan.
+
+    compact: the choices are compact ones, and only these layers make pairs (compact.py).
+    """
+    return _Gathering(graph, choices, (input_mode, output_mode), repeats, compact).facts()
 
 
 class _Gathering:
@@ -139,8 +149,10 @@ class _Gathering:
         choices: Mapping[str, Choice],
         modes: tuple[InputMode, OutputMode],
         repeats: Repeats,
+        compact: Collection[str] | None,
     ) -> None:
         self._graph, self._choices, self._repeats = graph, choices, repeats
+        self._compact = compact
         self._mode, self._output_mode = modes
         self._streamed = self._mode in ("stream", "pull")
         self._storage = Storage(
@@ -287,7 +299,9 @@ class _Gathering:
         calls = {call.node.name: call for call in self._calls}
         found: dict[int, tuple[PairOption, ...]] = {}
         for index, (first, second) in enumerate(itertools.pairwise(items)):
-            if not {first.name, second.name} <= set(calls):
+            if not {first.name, second.name} <= set(
+                calls if self._compact is None else self._compact
+            ):
                 continue
             producer, consumer = calls[first.name], calls[second.name]
             fact = tensors[first.unit.output]
@@ -310,8 +324,7 @@ class _Gathering:
         rows = self._storage.row_bytes(self._storage.root_of(producer.output.name))
         for columns in COLUMNS:
             if columns < second.step.loop.output_width:
-                planned = PlannedPair("D", first.name, second.name, columns)
-                option = self._option(planned, producer, consumer)
+                option = self._option("D", columns, producer, consumer)
                 if option.tile_row_bytes < rows:
                     yield option
 
@@ -326,14 +339,17 @@ class _Gathering:
         )
         blocks = sorted({min(b, channels) for b in BLOCKS if b % multiple == 0} or {channels})
         found = []
-        for primitive in ("F", "R", "E"):
+        primitives: tuple[PairPrimitive, ...] = ("F", "R", "E")
+        for primitive in primitives:
             for block in blocks:
-                planned = PlannedPair(primitive, first.name, second.name, block)
-                found.append(self._option(planned, producer, consumer))
+                found.append(self._option(primitive, block, producer, consumer))
         return found
 
-    def _option(self, planned: PlannedPair, producer: Call, consumer: Call) -> PairOption:
-        names = (planned.producer, planned.consumer)
+    def _option(
+        self, primitive: PairPrimitive, block: int, producer: Call, consumer: Call
+    ) -> PairOption:
+        names = (producer.node.name, consumer.node.name)
+        planned = PlannedPair(primitive, *names, block, compact=self._compact is not None)
         segment = self._builder(PlannedSegment("C", names, (planned,)))
         segment.add(producer)
         segment.add(consumer)
@@ -353,42 +369,6 @@ class _Gathering:
             max(again, 0) if planned.primitive == "R" else 0,
             segment.units[0],
         )
-
-
-def can_pair(producer: Call, consumer: Call, first: Step, second: Step) -> bool:
-    """Whether two layers may share rows block by block."""
-    if first.kernel is None or second.kernel is None or first.loop is None or second.loop is None:
-        return False
-    if not _can_share_rows(second):
-        return False
-    if first.loop.output_channels != second.loop.output_channels:
-        return False
-    if second.kernel.channel_blocks(consumer) == 0:
-        return False
-    if not operator_of(consumer.node).is_channelwise or operator_of(producer.node).is_channelwise:
-        return False
-    return first.kernel.channel_blocks(producer) > 0
-
-
-def can_pair_columns(consumer: Call, first: Step, second: Step) -> bool:
-    """Whether two layers may share rows a block of columns at a time."""
-    steps = (first, second)
-    if any(step.kernel is None or step.loop is None for step in steps):
-        return False
-    if any(step.kernel.accumulates for step in steps if step.kernel):
-        return False
-    if any(step.output.layout.kind != "nhwc" or step.fill is not None for step in steps):
-        return False
-    window = operator_of(consumer.node).window(consumer)
-    return window is not None and window.width.upsampling == 1 and _can_share_rows(second)
-
-
-def _can_share_rows(consumer: Step) -> bool:
-    """Whether the windows of a layer lie one below the other over a single map."""
-    axis = consumer.loop.rows if consumer.loop else None
-    if not isinstance(axis, Axis) or axis.dilation != 1 or axis.upsampling != 1:
-        return False
-    return len(consumer.operands) == 1 and axis.kernel <= MAX_PAIR_ROWS
 
 
 def _apart(pairs: Iterable[int]) -> list[int]:

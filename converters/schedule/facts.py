@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
-from edgekit.converters.lowering.segment import SegmentBuilder
+from edgekit.converters.lowering.segment import KnownSteps, SegmentBuilder
 from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
 from edgekit.converters.schedule.order import Unit, demand_order, row_lives
@@ -162,6 +162,7 @@ class _Gathering:
             streams_output=self._output_mode == "stream",
             pulled=repeats.pulled,
         )
+        self._known: KnownSteps = {}
         self._calls = [call for call in graph.calls() if call.node.name in choices]
         self._accumulating = tuple(
             call.node.name
@@ -187,12 +188,17 @@ class _Gathering:
             self._repeats,
         )
 
+    def _builder(self, planned: PlannedSegment) -> SegmentBuilder:
+        return SegmentBuilder(
+            self._storage, self._choices, planned, 0, pack=False, known=self._known
+        )
+
     def _segment(self, primitive: str, pairs: Sequence[PlannedPair] = ()) -> SegmentBuilder:
         nodes = tuple(node.name for node in self._graph.nodes)
         flows = primitive == "C"
         accumulating = self._accumulating if flows else ()
         planned = PlannedSegment("C" if flows else "L", nodes, tuple(pairs), accumulating)
-        segment = SegmentBuilder(self._storage, self._choices, planned, 0, pack=False)
+        segment = self._builder(planned)
         if self._streamed:
             segment.add_input(self._graph.inputs[0].tensor)
         for call in self._graph.calls():
@@ -344,13 +350,7 @@ class _Gathering:
     ) -> PairOption:
         names = (producer.node.name, consumer.node.name)
         planned = PlannedPair(primitive, *names, block, compact=self._compact is not None)
-        segment = SegmentBuilder(
-            self._storage,
-            self._choices,
-            PlannedSegment("C", names, (planned,)),
-            0,
-            pack=False,
-        )
+        segment = self._builder(PlannedSegment("C", names, (planned,)))
         segment.add(producer)
         segment.add(consumer)
         (pair,) = segment.pairs

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -43,6 +43,18 @@ hypothesis.settings.load_profile("ci" if SKIPS_FAIL or os.environ.get("CI") else
 def repository() -> Path:
     """The root of the source tree."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def object_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """C files that were compiled before in this session, also by other workers, are not again."""
+    from support.object_cache import ObjectCache
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with ObjectCache(folder / "objects").patched():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
@@ -16,8 +17,7 @@ def runtime_files(kernels: Iterable[str], headers: Iterable[str]) -> dict[str, s
     A kernel is a symbol; its file is <symbol>.c. The header of a kernel family declares kernels
     that are not used, so only other headers bring in the C files named like them.
     """
-    folder = importlib.resources.files("edgekit.runtime_c")
-    available = {entry.name for entry in folder.iterdir() if entry.name.endswith((".c", ".h"))}
+    available = _available()
     wanted = [f"{symbol}.c" for symbol in kernels] + list(headers)
     families = {symbol.split("__")[0] + ".h" for symbol in kernels}
     found: dict[str, str] = {}
@@ -25,11 +25,21 @@ def runtime_files(kernels: Iterable[str], headers: Iterable[str]) -> dict[str, s
         name = wanted.pop()
         if name in found:
             continue
-        found[name] = folder.joinpath(name).read_text("utf-8")
+        found[name] = available[name]
         wanted += _INCLUDE.findall(found[name])
         if name.endswith(".h") and name not in families:
             stem = name.removesuffix(".h")
-            wanted += sorted(
-                f for f in available if f == f"{stem}.c" or re.fullmatch(f"{stem}__.*[.]c", f)
+            wanted += (
+                f
+                for f in available
+                if f == f"{stem}.c" or (f.startswith(f"{stem}__") and f.endswith(".c"))
             )
     return dict(sorted(found.items()))
+
+
+@functools.cache
+def _available() -> Mapping[str, str]:
+    """All C files that come with edgekit, read once, by name."""
+    folder = importlib.resources.files("edgekit.runtime_c")
+    files = (file for file in folder.iterdir() if file.name.endswith((".c", ".h")))
+    return {file.name: file.read_text("utf-8") for file in sorted(files, key=lambda f: f.name)}

@@ -61,10 +61,11 @@ def quick_builds(ops: tuple[str, ...]) -> Iterator[None]:
         directory: Path, manifest: Manifest, *, build_directory: Path, **unused: object
     ) -> Path:
         library = build_directory / f"lib{manifest.name}.so"
-        flags = ("-std=c99", "-O0", "-w", "-shared", "-fPIC", f"-I{runtime}", f"-I{directory}")
+        flags = ("-std=c99", "-O0", "-w", "-shared", "-fPIC", "-nostdlib")
+        folders = (f"-I{runtime}", f"-I{directory}")
         linked = (f"-L{runtime}", f"-Wl,-rpath,{runtime}", "-lruntime")
         source = directory / f"{manifest.name}.c"
-        command = [host_compiler(), *flags, "-o", library, source, *linked]
+        command = [host_compiler(), *flags, *folders, "-o", library, source, *linked]
         run_program(command, timeout_seconds=60)
         return library
 

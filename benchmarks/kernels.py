@@ -22,7 +22,11 @@ import numpy as np
 
 from edgekit.artifact import write_project
 from edgekit.converters.choose import choose
+from edgekit.converters.lowering.lower import lower
 from edgekit.converters.plan_model import Budget
+from edgekit.converters.schedule.costs import layer_cost
+from edgekit.converters.schedule.layerwise import layerwise
+from edgekit.costs import load_costs
 from edgekit.interpret import interpret
 from edgekit.ir import Call, Node, Port, QGraph, Quantization, Shape, Tensor, constant
 from edgekit.ops import operators
@@ -249,7 +253,7 @@ def model_of(layers: Sequence[Layer]) -> QGraph:
 class Measurement:
     """One layer on one core; ``units`` are MACs, or elements where there are none.
 
-    estimated: the instructions that the kernel's cost model predicts.
+    estimated: the instructions that the cost model predicts.
     """
 
     kernel: str
@@ -273,7 +277,8 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
     expected = interpret(graph, seeded_sample(sources.manifest), outputs_only=True)
     counted = {layer.name: layer for layer in profile.layers}
     nodes = {node.name: node for node in graph.nodes}
-    choices = choose(graph, target)
+    choices, costs = choose(graph, target), load_costs(target)
+    steps = {step.layer: step for step in lower(layerwise(graph), choices).steps}
     measurements = []
     for number, (port, output) in enumerate(zip(graph.outputs, outputs, strict=True)):
         layer = counted[node_name(number)]
@@ -282,7 +287,7 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
                 layer.kernel,
                 layer.macs or output.size,
                 layer.instructions,
-                choices[layer.name].kernel.instructions(graph.call(nodes[layer.name])),
+                layer_cost(graph.call(nodes[layer.name]), steps[layer.name], costs),
                 layer.cycles_model,
                 np.array_equal(output, expected[port.tensor]),
             )

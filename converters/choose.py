@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edgekit.costs import Costs, load_costs
 from edgekit.errors import UnsupportedError
 from edgekit.ir import Call, QGraph, Tensor
 from edgekit.kernel import Binding, Kernel
@@ -15,6 +16,8 @@ from edgekit.ops import operator_of
 from edgekit.program import MAX_MAPS, MAX_ROWS
 from edgekit.target import Target
 
+MODEL_ERROR = 0.05
+"""Estimates of two kernels that differ by less say nothing: see benchmarks/kernels.py."""
 RARE_SHARE = 1 / 1000
 """A kernel that saves a smaller share of the instructions of a model is not worth its code."""
 
@@ -24,11 +27,13 @@ class Choice:
     """The kernel of a layer and the layouts of its activations.
 
     accumulating: the kernel that takes the input row by row, where there is one.
+    costs: those of the target that it was chosen for.
     """
 
     kernel: Kernel
     binding: Binding
-    accumulating: Kernel | None = None
+    accumulating: Kernel | None
+    costs: Costs
 
 
 def choose(graph: QGraph, target: Target, *, kernels: str = "auto") -> dict[str, Choice]:
@@ -41,17 +46,36 @@ def choose(graph: QGraph, target: Target, *, kernels: str = "auto") -> dict[str,
         UnsupportedError: no kernel serves a layer; all such layers are named.
     """
     isa = ("ref",) if kernels == "reference" else target.isa
-    return _choose_layouts(graph, _choose_kernels(graph, isa))
+    costs = load_costs(target)
+    return _choose_layouts(graph, _choose_kernels(graph, isa, costs), costs)
 
 
-def _candidates(call: Call, isa: Sequence[str]) -> list[Kernel]:
-    """The kernels that accept a call, cheapest first."""
-    found = [
-        kernel
+def _candidates(call: Call, isa: Sequence[str], costs: Costs) -> list[Kernel]:
+    """The kernels that accept a call, cheapest first.
+
+    Of the same loops, those come first whose output may overtake the input.
+    """
+    found = {
+        kernel: costs.instructions(kernel, call)
         for kernel in operator_of(call.node).kernels
         if kernel.isa in isa and _refusal(call, kernel) is None
-    ]
-    return sorted(found, key=lambda kernel: (kernel.instructions(call), kernel.symbol))
+    }
+    return sorted(
+        (kernel for kernel in found if not _has_flat_rival(call, kernel, found)),
+        key=lambda kernel: (found[kernel], kernel.write_behind is None, kernel.symbol),
+    )
+
+
+def _has_flat_rival(call: Call, kernel: Kernel, found: Mapping[Kernel, float]) -> bool:
+    """Whether a kernel of whole maps, which needs less scratch and calls, is as fast to the model."""
+    return not kernel.flat and any(
+        rival.flat
+        and rival.isa == kernel.isa
+        and set(kernel.writes) <= set(rival.writes)
+        and rival.input_layouts(call) == kernel.input_layouts(call)
+        and instructions <= (1 + MODEL_ERROR) * found[kernel]
+        for rival, instructions in found.items()
+    )
 
 
 def _refusal(call: Call, kernel: Kernel) -> str | None:
@@ -67,13 +91,13 @@ def _refusal(call: Call, kernel: Kernel) -> str | None:
     return kernel.refusal(call)
 
 
-def _choose_kernels(graph: QGraph, isa: Sequence[str]) -> dict[str, list[Kernel]]:
+def _choose_kernels(graph: QGraph, isa: Sequence[str], costs: Costs) -> dict[str, list[Kernel]]:
     problems = []
     chosen = {}
     for call in graph.calls():
         if operator_of(call.node).is_view:
             continue
-        found = _candidates(call, isa)
+        found = _candidates(call, isa, costs)
         chosen[call.node.name] = found
         if not any(_reads_nhwc_only(call, k) and not k.accumulates for k in found):
             served = (k for k in operator_of(call.node).kernels if k.isa in isa)
@@ -110,7 +134,8 @@ class _Layouts:
     paid for by one consumer alone, and walking the layers in their order finds the least sum.
     """
 
-    def __init__(self, graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> None:
+    def __init__(self, graph: QGraph, candidates: Mapping[str, list[Kernel]], costs: Costs) -> None:
+        self._costs = costs
         self._candidates = candidates
         self._consumers, self._producers = graph.consumers(), graph.producer()
         self._ports = {port.tensor for port in (*graph.inputs, *graph.outputs)}
@@ -137,7 +162,7 @@ class _Layouts:
             extra = self._extra_of_producers(call, kernel)
             if kernel.accumulates or extra is None:
                 continue
-            total = kernel.instructions(call) + extra
+            total = self._costs.instructions(kernel, call) + extra
             for kind in kernel.writes:
                 if kind not in found or total < found[kind].instructions:
                     found[kind] = _Cheapest(total, kernel)
@@ -162,15 +187,18 @@ class _Layouts:
         return self._cheapest.get(producer.name, {})
 
 
-def _choose_layouts(graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> dict[str, Choice]:
+def _choose_layouts(
+    graph: QGraph, candidates: Mapping[str, list[Kernel]], costs: Costs
+) -> dict[str, Choice]:
     """The kernels and layouts that take the least instructions in sum, but for rare kernels."""
-    kernels, layouts = _Layouts(graph, candidates).chosen()
-    kernels |= _plain_for_rare(graph, candidates, kernels, layouts)
+    kernels, layouts = _Layouts(graph, candidates, costs).chosen()
+    kernels |= _plain_for_rare(graph, candidates, kernels, layouts, costs)
     return {
         call.node.name: Choice(
             kernels[call.node.name],
             _binding(call, kernels[call.node.name], layouts),
             next((k for k in candidates[call.node.name] if k.accumulates), None),
+            costs,
         )
         for call in graph.calls()
         if call.node.name in kernels
@@ -182,10 +210,11 @@ def _plain_for_rare(
     candidates: Mapping[str, list[Kernel]],
     kernels: Mapping[str, Kernel],
     layouts: Mapping[str, Layout],
+    costs: Costs,
 ) -> dict[str, Kernel]:
     """The plain kernels of layers whose faster one saves too little to be worth its code."""
     calls = [call for call in graph.calls() if call.node.name in kernels]
-    total = sum(kernels[call.node.name].instructions(call) for call in calls)
+    total = sum(costs.instructions(kernels[call.node.name], call) for call in calls)
     found: dict[str, Kernel] = {}
     for symbol in sorted({kernel.symbol for kernel in kernels.values() if kernel.isa != "ref"}):
         own = [call for call in calls if kernels[call.node.name].symbol == symbol]
@@ -193,8 +222,8 @@ def _plain_for_rare(
         more = 0.0
         for call in own:
             other = plain[call.node.name]
-            now = kernels[call.node.name].instructions(call)
-            more += other.instructions(call) - now if other else total
+            now = costs.instructions(kernels[call.node.name], call)
+            more += costs.instructions(other, call) - now if other else total
         if more <= RARE_SHARE * total:
             found |= {name: kernel for name, kernel in plain.items() if kernel is not None}
     return found

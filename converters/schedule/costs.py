@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from edgekit.column_blocks import ColumnBlocks
+from edgekit.costs import Costs
 from edgekit.ir import Call, Tensor
 from edgekit.kernel import Kernel
 from edgekit.layout import map_size
@@ -25,32 +26,32 @@ LANES_TILE = 90.0
 """The DSP pointwise kernel expands 4 pixels again for each block: per tile, per 4 channels."""
 
 
-def layer_cost(call: Call, step: Step) -> float:
+def layer_cost(call: Call, step: Step, costs: Costs) -> float:
     """A layer over its whole map."""
     assert step.kernel is not None
     rows = step.loop.output_height if step.loop else 1
-    return step.kernel.instructions(call) + ROW_CALL * rows
+    return costs.instructions(step.kernel, call) + ROW_CALL * rows
 
 
-def row_cost(call: Call, step: Step) -> float:
+def row_cost(call: Call, step: Step, costs: Costs) -> float:
     """A layer row by row: a kernel that takes pixels in groups has a rest in every row."""
     assert step.kernel is not None
     if step.loop is None:
-        return layer_cost(call, step)
+        return layer_cost(call, step, costs)
     rows = step.loop.output_height
-    return rows * (_instructions_of_a_row(call, step.kernel) + ROW_CALL)
+    return rows * (_instructions_of_a_row(call, step.kernel, costs) + ROW_CALL)
 
 
-def _instructions_of_a_row(call: Call, kernel: Kernel) -> float:
+def _instructions_of_a_row(call: Call, kernel: Kernel, costs: Costs) -> float:
     height = map_size(call.output.shape)[0]
     if not kernel.flat or height == 1 or len(call.output.shape) != 4:
-        return kernel.instructions(call) / height
+        return costs.instructions(kernel, call) / height
     one_row = dataclasses.replace(
         call,
         outputs=(_of_height_1(call.output),),
         inputs=tuple(_row_of(call, t) for t in call.inputs),
     )
-    return kernel.instructions(one_row)
+    return costs.instructions(kernel, one_row)
 
 
 def _row_of(call: Call, tensor: Tensor) -> Tensor:
@@ -63,11 +64,14 @@ def _of_height_1(tensor: Tensor) -> Tensor:
     return dataclasses.replace(tensor, shape=(tensor.shape[0], 1, *tensor.shape[2:]))
 
 
-def pair_cost(pair: Pair, producer: Call, consumer: Call, first: Step, second: Step) -> float:
+def pair_cost(
+    pair: Pair, calls: tuple[Call, Call], steps: tuple[Step, Step], costs: Costs
+) -> float:
     """Both layers block by block, the rows that are computed again, and the rows that move."""
+    (producer, consumer), (first, second) = calls, steps
     assert first.loop is not None and second.loop is not None and first.kernel is not None
     if pair.columns is not None:
-        return _column_pair_cost(pair, pair.columns, (producer, consumer), (first, second))
+        return _column_pair_cost(pair, pair.columns, calls, steps, costs)
     heights = first.loop.output_height, second.loop.output_height
     axis = second.loop.rows
     blocks = -(-pair.channels // pair.block_channels)
@@ -79,9 +83,11 @@ def pair_cost(pair: Pair, producer: Call, consumer: Call, first: Step, second: S
         tiles = -(-first.loop.output_width // TILE_PIXELS)
         groups = -(-map_size(producer.activations[0].shape)[2] // 4)
         again = (blocks - 1) * tiles * (LANES_TILE + LANES_GROUP * groups)
-    rows = made * (_instructions_of_a_row(producer, first.kernel) + again + ROW_CALL * blocks)
+    rows = made * (
+        _instructions_of_a_row(producer, first.kernel, costs) + again + ROW_CALL * blocks
+    )
     assert second.kernel is not None
-    rows += heights[1] * BLOCK_CALL * blocks + second.kernel.instructions(consumer)
+    rows += heights[1] * BLOCK_CALL * blocks + costs.instructions(second.kernel, consumer)
     if pair.tile_rows and pair.kept_rows:
         moved = min(pair.kept_rows, pair.tile_rows, axis.kernel)
         rows += heights[1] * moved * blocks * (COPIED_BYTE * pair.block_row_bytes + COPY_CALL)
@@ -89,15 +95,19 @@ def pair_cost(pair: Pair, producer: Call, consumer: Call, first: Step, second: S
 
 
 def _column_pair_cost(
-    pair: Pair, columns: ColumnBlocks, calls: tuple[Call, Call], steps: tuple[Step, Step]
+    pair: Pair,
+    columns: ColumnBlocks,
+    calls: tuple[Call, Call],
+    steps: tuple[Step, Step],
+    costs: Costs,
 ) -> float:
     """Both layers block of columns by block; every new row moves from the tile to its slot."""
     first, second = (step.loop for step in steps)
     kernel, other = (step.kernel for step in steps)
     assert first is not None and second is not None and kernel is not None and other is not None
     blocks = list(columns.blocks())
-    produced = _instructions_of_a_row(calls[0], kernel) + ROW_CALL * len(blocks)
+    produced = _instructions_of_a_row(calls[0], kernel, costs) + ROW_CALL * len(blocks)
     shifted = sum(block.made - block.first for block in blocks) * columns.pixel_bytes
     moved = COPIED_BYTE * shifted + 2 * COPY_CALL * len(blocks)
-    consumed = _instructions_of_a_row(calls[1], other) + BLOCK_CALL * len(blocks)
+    consumed = _instructions_of_a_row(calls[1], other, costs) + BLOCK_CALL * len(blocks)
     return first.output_height * (produced + moved) + second.output_height * consumed

@@ -14,6 +14,7 @@ from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
 from edgekit.converters.schedule.order import Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import NOTHING_TWICE, PlannedPair, PlannedSegment, Repeats
+from edgekit.costs import Costs
 from edgekit.ir import Call, QGraph
 from edgekit.ops import operator_of
 from edgekit.program import MAX_PAIR_ROWS, InputMode, OutputMode, Step
@@ -207,14 +208,17 @@ class _Gathering:
                     0 if sums else step.scratch_bytes,
                     step.scratch_bytes if sums else 0,
                     other.scratch_bytes,
-                    row_cost(call, step) if call else 0.0,
-                    layer_cost(call, other) if call else 0.0,
+                    row_cost(call, step, self._costs_of(call)) if call else 0.0,
+                    layer_cost(call, other, self._costs_of(call)) if call else 0.0,
                     step.macs,
                     sums,
                     step.layer in names,
                 )
             )
         return found
+
+    def _costs_of(self, call: Call) -> Costs:
+        return self._choices[call.node.name].costs
 
     def _tensors(self, items: Sequence[Item]) -> dict[str, TensorFact]:
         readers: dict[str, list[int]] = {}
@@ -345,7 +349,7 @@ class _Gathering:
             pair.tile_bytes,
             pair.tile_row_bytes,
             second.scratch_bytes,
-            pair_cost(pair, producer, consumer, first, second),
+            pair_cost(pair, (producer, consumer), (first, second), self._costs_of(producer)),
             segment.pair_macs(pair),
             first.macs + second.macs,
             max(again, 0) if planned.primitive == "R" else 0,

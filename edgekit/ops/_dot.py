@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, WriteBehind
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel, WriteBehind
 from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._dsp_requantize import Finish, folded_sums, layer_finish, sums_problem
 from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
@@ -65,10 +66,25 @@ def _refuse_window(call: Call) -> str | None:
     return _refuse(call)
 
 
-def _instructions(call: Call) -> float:
-    """Counted under QEMU for Cortex-M3, gcc 12 -O2: products, outputs, and taps that are gathered."""
-    macs = call.output.elements * _matrix(call).shape[1]
-    return 2.4 * macs + 45.0 * call.output.elements
+def _features(call: Call) -> Features:
+    channels, taps = call.inputs[WEIGHTS].shape[0], math.prod(call.inputs[WEIGHTS].shape[1:])
+    pixels = call.output.elements // channels
+    return {"layers": 1, "pixels": pixels, **_tile_features(pixels, channels, taps=taps)}
+
+
+def _tile_features(pixels: int, channels: int, *, taps: int) -> Features:
+    """Of two pixels and two channels at a time, or of the last pixel and four channels."""
+    pairs, single = divmod(pixels, _TILE_PIXELS)
+    tiles, tails = pairs * -(-channels // 2), single * -(-channels // 4)
+    return {
+        "outputs": pixels * channels,
+        "tiles": tiles,
+        "tile_groups": tiles * (taps // 4),
+        "tile_taps": tiles * (taps % 4),
+        "single_tiles": tails,
+        "single_groups": tails * (taps // 4),
+        "single_taps": tails * (taps % 4),
+    }
 
 
 def _pack_pointwise(call: Call, binding: Binding) -> CStruct:
@@ -101,12 +117,22 @@ def _pack_patch(call: Call, binding: Binding) -> CStruct:
     )
 
 
-def _patch_instructions(call: Call) -> float:
+def _patch_features(call: Call) -> Features:
+    """Those of the products, and the taps that are gathered."""
     _, height, width, _ = call.output.shape
-    groups = call.inputs[INPUT].shape[3] // call.inputs[WEIGHTS].shape[3]
-    kernel_rows = call.inputs[WEIGHTS].shape[1]
-    gathered = groups * (0.5 * _matrix(call).shape[1] + 60.0 * kernel_rows)
-    return _instructions(call) + height * width * gathered
+    outputs, kernel_rows, kernel_width, group_channels = call.inputs[WEIGHTS].shape
+    groups = call.inputs[INPUT].shape[3] // group_channels
+    taps = kernel_rows * kernel_width * group_channels
+    row = _tile_features(width, outputs // groups, taps=taps)
+    windows = height * width * groups
+    return {
+        "rows": height,
+        "windows": windows,
+        "runs": windows * kernel_rows,
+        "pieces": windows * kernel_rows * kernel_width,
+        "gathered": windows * taps,
+        **{name: height * groups * count for name, count in row.items()},
+    }
 
 
 def pointwise_kernel() -> Kernel:
@@ -117,7 +143,7 @@ def pointwise_kernel() -> Kernel:
         kind="rows",
         pack=_pack_pointwise,
         accepts=_refuse_window,
-        instructions=_instructions,
+        features=_features,
         write_behind=WriteBehind(grain=_TILE_PIXELS),
         flat=True,
         channel_blocks=lambda call: 1,
@@ -133,7 +159,7 @@ def patch_kernel(channel_blocks: Callable[[Call], int]) -> Kernel:
         kind="rows",
         pack=_pack_patch,
         accepts=_refuse,
-        instructions=_patch_instructions,
+        features=_patch_features,
         scratch_bytes=lambda call, binding: -(-2 * _matrix(call).shape[1] // 4) * 4,
         write_behind=BY_ROW,
         channel_blocks=channel_blocks,
@@ -165,7 +191,7 @@ def fully_connected_kernels(
         kind="map",
         pack=pack,
         accepts=_refuse,
-        instructions=lambda call: 0.15 * call.inputs[WEIGHTS].elements + _instructions(call),
+        features=_features,
         stack_bytes=512,
     )
     parts = accumulating_twin(
@@ -211,11 +237,17 @@ def _pack_depthwise(call: Call, binding: Binding) -> CStruct:
     )
 
 
-def _depthwise_instructions(call: Call) -> float:
-    """Counted as ``_instructions``; the taps are listed once for each pixel."""
+def _depthwise_features(call: Call) -> Features:
+    """The taps are listed once for each pixel."""
     taps = _tap_matrix(call).shape[1]
-    pixels = call.output.shape[1] * call.output.shape[2]
-    return call.output.elements * (4.8 * taps + 43.0) + 14.0 * taps * pixels
+    _, height, width, _ = call.output.shape
+    return {
+        "rows": height,
+        "pixels": height * width,
+        "listed": height * width * taps,
+        "outputs": call.output.elements,
+        "macs": call.output.elements * taps,
+    }
 
 
 def depthwise_kernel(channel_blocks: Callable[[Call], int]) -> Kernel:
@@ -226,7 +258,7 @@ def depthwise_kernel(channel_blocks: Callable[[Call], int]) -> Kernel:
         kind="rows",
         pack=_pack_depthwise,
         accepts=_refuse_multiplier,
-        instructions=_depthwise_instructions,
+        features=_depthwise_features,
         scratch_bytes=lambda call, binding: _BYTES_OF_A_TAP * _tap_matrix(call).shape[1],
         write_behind=BY_ROW,
         channel_blocks=channel_blocks,

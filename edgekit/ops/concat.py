@@ -17,7 +17,7 @@ import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel, flat_features
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import (
     quantized_operands,
@@ -148,18 +148,29 @@ def _map_refusal(call: Call) -> str | None:
     return None if _stacks(call) else "its inputs lie side by side in every row"
 
 
+def _map_features(call: Call) -> Features:
+    return {"copies": len(call.inputs), **flat_features(call)}
+
+
+def _row_features(call: Call) -> Features:
+    """Pixels are copied one by one."""
+    copies = sum(math.prod(map_size(tensor.shape)[:2]) for tensor in call.inputs)
+    return {"rows": map_size(call.output.shape)[0], "copies": copies, **flat_features(call)}
+
+
 REF = Kernel(
     symbol="ek_concat_s8__ref",
+    features=_map_features,
     isa="ref",
     kind="map",
     pack=_pack_ref,
     accepts=_map_refusal,
-    instructions=lambda call: 30.0 * call.output.elements,
     stack_bytes=128,
 )
 REF_ROWS = dataclasses.replace(
     REF,
     symbol="ek_concat_s8__ref_rows",
+    features=_row_features,
     kind="rows",
     accepts=_rows_refusal,
     write_behind=BY_ROW,
@@ -171,14 +182,9 @@ COPY = Kernel(
     kind="map",
     pack=_pack_copy,
     accepts=lambda call: _map_refusal(call) or _copy_refusal(call),
-    instructions=lambda call: call.output.elements + 20.0 * len(call.inputs),
+    features=_map_features,
     stack_bytes=96,
 )
-
-
-def _row_copies(call: Call) -> float:
-    """Pixels that are copied, one by one."""
-    return sum(math.prod(map_size(tensor.shape)[:2]) for tensor in call.inputs)
 
 
 COPY_ROWS = dataclasses.replace(
@@ -186,7 +192,7 @@ COPY_ROWS = dataclasses.replace(
     symbol="ek_concat_s8_copy__ref_rows",
     kind="rows",
     accepts=lambda call: _rows_refusal(call) or _copy_refusal(call),
-    instructions=lambda call: call.output.elements + 20.0 * _row_copies(call),
+    features=_row_features,
     write_behind=BY_ROW,
 )
 
@@ -213,17 +219,17 @@ def _pack_tables(call: Call, binding: Binding) -> CStruct:
 TABLE = dataclasses.replace(
     REF,
     symbol="ek_concat_s8_table__c",
+    features=_map_features,
     isa="c",
     pack=_pack_tables,
-    instructions=lambda call: 4.0 * call.output.elements + 40.0 * len(call.inputs),
     stack_bytes=96,
 )
 TABLE_ROWS = dataclasses.replace(
     REF_ROWS,
     symbol="ek_concat_s8_table__c_rows",
+    features=_row_features,
     isa="c",
     pack=_pack_tables,
-    instructions=lambda call: 4.0 * call.output.elements + 25.0 * _row_copies(call),
     stack_bytes=128,
 )
 _ZERO_POINTS = ("zero_points", "output_zero_point")

@@ -17,7 +17,7 @@ from edgekit.arith import (
 )
 from edgekit.arith import saturating_rounding_doubling_high_multiply as multiply
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import Binding, CStruct, Kernel, vector_features
 from edgekit.ops._elementwise import verify_int8, verify_one_type, verify_scale
 from edgekit.ops._log_fixed_point import log_of_at_least_1
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
@@ -97,7 +97,7 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: 220.0 * call.output.elements,
+    features=vector_features,
     stack_bytes=224,
 )
 

@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.arith import INT32_MAX, quantize_multiplier, rounding_divide_by_power_of_two
 from edgekit.arith import saturating_rounding_doubling_high_multiply as multiply
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel, vector_features
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._softmax_fixed_point import exp_on_negative_values, one_over_one_plus
@@ -94,8 +94,8 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: 300.0 * call.output.elements,
     write_behind=BY_ROW,
+    features=vector_features,
     stack_bytes=256,
 )
 
@@ -126,8 +126,8 @@ TABLE = Kernel(
     kind="rows",
     pack=_pack_table,
     accepts=_refuse_few,
-    instructions=lambda call: 48.0 * call.output.elements,
     write_behind=BY_ROW,
+    features=vector_features,
     stack_bytes=144,
 )
 
@@ -151,8 +151,8 @@ S16 = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_int16,
-    instructions=lambda call: 100.0 * call.output.elements,
     write_behind=BY_ROW,
+    features=vector_features,
     stack_bytes=192,
 )
 

@@ -137,6 +137,7 @@ NETWORKS: Mapping[str, Callable[[], Any] | Path] = {
     "MCUNet vww @80": MODELS / "mcunet_vww.tflite",
     "ResNet-8 @32": lambda: _support().resnet8(),
     "EfficientNet-lite0 @224": efficientnet_lite0,
-    "U-Net 16 @128": unet,
+    "U-Net 16 @128, 3 levels": lambda: unet((16, 32, 64)),
+    "U-Net 16 @128, 4 levels": unet,
 }
 """A function that returns (module, example inputs), or the path of a model file."""

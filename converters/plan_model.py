@@ -150,11 +150,12 @@ def plan_front(
     graph: QGraph,
     choices: Mapping[str, Choice],
     input_mode: InputMode,
+    output_mode: OutputMode = "resident",
     *,
     progress: Progress = lambda text: None,
 ) -> list[Candidate]:
     """Every nondominated schedule, recomputing ones included: what ``analyze`` lists."""
-    facts = gather_facts(graph, choices, input_mode)
+    facts = gather_facts(graph, choices, input_mode, output_mode)
     return search(facts, Goal(extra_macs=None), progress=progress)
 
 

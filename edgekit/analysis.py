@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,12 +25,12 @@ from edgekit.converters.schedule.plan_file import PlanFile, plan_content
 from edgekit.converters.schedule.search import Candidate
 from edgekit.emit.sources import EmitOptions, emit
 from edgekit.errors import BadInputError
-from edgekit.input_modes import check_input_mode
+from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import Array, QGraph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
 from edgekit.pipeline import ConvertOptions, IntegerModel, plan, to_integers
-from edgekit.program import Image, InputMode
+from edgekit.program import Image, InputMode, OutputMode
 from edgekit.report.memory import INPUT_LABEL, covered_bytes, live_buffers, step_labels
 from edgekit.target import Target
 from edgekit.version import VERSION
@@ -98,6 +99,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     input_mode: InputMode
+    output_mode: OutputMode
     operators: dict[str, int]
     macs_network: int
     macs_legalized: int
@@ -129,6 +131,7 @@ def analyze_model(
     samples: Iterable[tuple[Array, ...]] | None,
     *,
     input_mode: InputMode | None = None,
+    stream_output: bool = False,
     advise: bool = False,
     progress: Progress = lambda text: None,
     warn: Progress = lambda text: None,
@@ -136,14 +139,16 @@ def analyze_model(
     """Plan a network for a target without writing anything.
 
     input_mode: None takes what ``convert`` does by default for the layers, and stream for the front
-    where the model has rows. advise: plan changed networks as well.
+    where the model has rows. stream_output: the rows of the output go to a callback. advise: plan
+    changed networks as well.
 
     Raises:
-        BadInputError: the input cannot come in the mode that was asked for.
+        BadInputError: the input cannot come in the mode that was asked for, or the output not go so.
         UnsupportedError: a layer has no kernel.
     """
     model = to_integers(imported, samples, progress=progress, warn=warn)
-    return _Analyzing(model, target, input_mode, progress).study(advise)
+    output_mode: OutputMode = "stream" if stream_output else "resident"
+    return _Analyzing(model, target, input_mode, output_mode, progress).study(advise)
 
 
 class _Analyzing:
@@ -152,11 +157,14 @@ class _Analyzing:
         model: IntegerModel,
         target: Target,
         input_mode: InputMode | None,
+        output_mode: OutputMode,
         progress: Progress,
     ) -> None:
         self._model, self._target, self._progress = model, target, progress
         self._mode: InputMode = input_mode or "resident"
         check_input_mode(model.graph, self._mode)
+        check_output_mode(model.graph, output_mode)
+        self._budget = Budget(output_mode=output_mode)
         streams = _can_come(model.graph, "stream")
         self._front_mode: InputMode = input_mode or ("stream" if streams else "resident")
         self._macs = sum(operator_of(call.node).macs(call) for call in model.graph.calls())
@@ -166,7 +174,7 @@ class _Analyzing:
         front = self._front()
         image = plans["auto", self._mode].image
         if self._target.sram_bytes is not None:
-            options = ConvertOptions(self._target, budget=Budget(input_mode=self._mode))
+            options = ConvertOptions(self._target, budget=self._budget_for(self._mode))
             image = plan(self._model, options, progress=self._progress).image
         emitted = EmitOptions("model", self._target, VERSION, self._model.macs_network)
         manifest = emit(image, emitted, {}).manifest
@@ -177,22 +185,27 @@ class _Analyzing:
                 self._model.graph,
                 self._target,
                 chosen,
-                Budget(input_mode=self._front_mode),
+                self._budget_for(self._front_mode),
                 progress=self._progress,
             )
         analysis = self._analysis(image, manifest, plans, front, advice)
         layerwise = plans["layerwise", self._front_mode].image
         return Study(analysis, layerwise, chosen.image)
 
+    def _budget_for(self, mode: InputMode, schedule: Schedule = "auto") -> Budget:
+        return dataclasses.replace(self._budget, input_mode=mode, schedule=schedule)
+
     def _plans(self) -> dict[tuple[str, InputMode], Planned]:
         """Every schedule that is listed, and the layerwise one of the front's mode for the picture."""
         modes: tuple[InputMode, ...] = ("resident", "stream", "pull")
         usable = [mode for mode in modes if _can_come(self._model.graph, mode)]
         listed: tuple[Schedule, ...] = ("layerwise", "patch", "stream")
-        budgets = [Budget(schedule=schedule) for schedule in listed]
-        budgets += [Budget(input_mode=mode) for mode in usable]
-        budgets.append(Budget(input_mode=self._front_mode))
-        budgets.append(Budget(schedule="layerwise", input_mode=self._front_mode))
+        if self._budget.output_mode == "stream":
+            listed = ("layerwise", "stream")  # patches do not complete rows in order
+        budgets = [self._budget_for("resident", schedule) for schedule in listed]
+        budgets += [self._budget_for(mode) for mode in usable]
+        budgets.append(self._budget_for(self._front_mode))
+        budgets.append(self._budget_for(self._front_mode, "layerwise"))
         found: dict[tuple[str, InputMode], Planned] = {}
         for budget in budgets:
             if (budget.schedule, budget.input_mode) not in found:
@@ -206,7 +219,11 @@ class _Analyzing:
     def _front(self) -> tuple[FrontPoint, ...]:
         graph = self._model.graph
         candidates = plan_front(
-            graph, choose(graph, self._target), self._front_mode, progress=self._progress
+            graph,
+            choose(graph, self._target),
+            self._front_mode,
+            self._budget.output_mode,
+            progress=self._progress,
         )
         fastest = min((c.instructions for c in candidates), default=0.0) or 1.0
         return tuple(_front_point(candidate, fastest) for candidate in candidates)
@@ -228,6 +245,7 @@ class _Analyzing:
         return Analysis(
             target=self._target.name,
             input_mode=self._mode,
+            output_mode=self._budget.output_mode,
             operators=dict(sorted(counts.items())),
             macs_network=manifest.macs_network,
             macs_legalized=manifest.macs_legalized,

@@ -227,6 +227,13 @@ class Step:
     padding_value: int | None = None
     call: Call | None = None
 
+    @property
+    def copies_rows(self) -> bool:
+        """Whether it moves one row with every firing: of the input, or to an output."""
+        if self.op in (INPUT_STEP, OUTPUT_STEP):
+            return True
+        return self.kernel is None and self.output.ring_rows > 1
+
 
 @dataclass(frozen=True)
 class Firings:

@@ -91,6 +91,20 @@ def test_schedules_are_what_convert_takes(study: Study) -> None:
         assert (entry.extra_macs_percent > 0) == (entry.name == "patch")
 
 
+def test_streamed_output_takes_no_ram(study: Study) -> None:
+    """Every schedule is then one that convert gives with --stream-output."""
+    target = load_target("cortex-m4")
+    streamed = analyze_model(Imported(trunk()), target, None, stream_output=True).analysis
+    assert (study.analysis.output_mode, streamed.output_mode) == ("resident", "stream")
+    held = {(entry.name, entry.input_mode): entry.ram_bytes for entry in study.analysis.schedules}
+    assert len(streamed.schedules) == len(held) - 1, "patches do not complete rows in order"
+    for entry in streamed.schedules:
+        budget = Budget(entry.name, entry.input_mode, output_mode="stream")  # type: ignore[arg-type]
+        assert entry.ram_bytes == plan_model(trunk(), target, budget).ram_bytes
+        assert entry.ram_bytes < held[entry.name, entry.input_mode]
+    assert {point.plan.output_mode for point in streamed.front} == {"stream"}
+
+
 @pytest.mark.parametrize("mode", ["resident", "stream", "overwrite"])
 def test_front_is_nondominated(mode: str, edgekit: Edgekit, model_file: Path) -> None:
     document = edgekit("analyze", model_file, "--json", "--input", mode).json
@@ -143,6 +157,8 @@ def test_boards_say_which_schedule_fits(
 
 def test_bad_options_are_exit_2(edgekit: Edgekit, model_file: Path, tmp_path: Path) -> None:
     assert "--input sideways" in edgekit("analyze", model_file, "--input", "sideways").error
+    of_classes = edgekit("analyze", model_file, "--stream-output")
+    assert (of_classes.code, "--stream-output" in of_classes.error) == (2, True)
     assert "memory.png" in edgekit("analyze", model_file, "-o", tmp_path / "memory.png").error
     lost = edgekit("analyze", model_file, "-o", tmp_path / "none" / "memory.svg")
     assert (lost.code, list(tmp_path.iterdir())) == (2, [])

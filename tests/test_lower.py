@@ -15,6 +15,7 @@ from edgekit.converters.choose import MODEL_ERROR, choose
 from edgekit.converters.lowering import chase as chase_module
 from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.layerwise import layerwise
+from edgekit.converters.schedule.plan import Plan, PlannedSegment
 from edgekit.costs import load_costs
 from edgekit.errors import UnsupportedError
 from edgekit.ir import QGraph
@@ -345,6 +346,27 @@ def test_outputs_consumed_viewed_repeated_and_passed_through() -> None:
         ("model_input", 1, 3),
     ]
     assert all(copy.kernel is None for copy in copies)
+
+
+def test_output_rows_wait_just_for_the_end_of_the_input() -> None:
+    """A dense output of a streamed model: the rows that come before the last one pushed are kept,
+    copied as soon as there is no more input, and the later ones at once."""
+    b = GraphBuilder("dense")
+    graph = b.graph(b.conv2d(b.input("image", (1, 12, 5, 2)), 3, square(Axis(5, 1, 1, 2, 2))))
+    names = tuple(node.name for node in graph.nodes)
+    plan = Plan(graph, (PlannedSegment("C", names),), "stream")
+    program = lower(plan, choose(graph, load_target("host"), kernels="reference"))
+    arrival, layer, copy = (
+        [(at, f.row, f.count) for at, f in enumerate(program.script) if f.step == step]
+        for step in range(3)
+    )
+    end = arrival[-1][0]
+    before = sum(count for at, _, count in layer if at < end)
+    assert before == 12 - 3, "the windows of the last three rows see the last row of the input"
+    assert program.steps[2].operands[0].ring_rows == before
+    assert copy[0] == (end + 1, 0, before)
+    assert [row for _, row, _ in copy[1:]] == [9, 10, 11]
+    assert program.finish_entry() == end + 1
 
 
 def test_segments_cover_all_steps_in_order() -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.converters.choose import Choice
@@ -37,16 +37,18 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
     Raises:
         UnsupportedError: a map has more rows, or the model more layers, than a script can count.
     """
-    program = _lowered(plan, choices, arena_output=False)
+    program = _lowered(plan, choices)
     holds = plan.input_mode == "stream" and plan.output_mode == "resident"
     if holds and _writes_before_the_last_row(program):
         # The caller hands the output over when all rows are there: until then it is in the arena.
-        program = _lowered(plan, choices, arena_output=True)
+        first = program.steps[: program.segments[0].last + 1]
+        written = {step.output.tensor for step in first if step.output.place == "model_output"}
+        program = _lowered(plan, choices, held=written)
     return program
 
 
-def _lowered(plan: Plan, choices: Mapping[str, Choice], *, arena_output: bool) -> Program:
-    lowering = _Lowering(plan, choices, arena_output=arena_output)
+def _lowered(plan: Plan, choices: Mapping[str, Choice], held: Collection[str] = ()) -> Program:
+    lowering = _Lowering(plan, choices, held)
     segments = plan.segments or (PlannedSegment("L", ()),)
     for number, segment in enumerate(segments, start=1):
         hands_over = plan.output_mode == "stream" and number == len(segments)
@@ -72,7 +74,7 @@ class _Span:
 class _Lowering:
     """Builds the steps, segment after segment."""
 
-    def __init__(self, plan: Plan, choices: Mapping[str, Choice], *, arena_output: bool) -> None:
+    def __init__(self, plan: Plan, choices: Mapping[str, Choice], held: Collection[str]) -> None:
         self._plan = plan
         self._graph = plan.graph
         self._choices = choices
@@ -82,7 +84,7 @@ class _Lowering:
             plan.graph,
             choices,
             arena_input=arena_input,
-            arena_output=arena_output,
+            held=held,
             streams_output=plan.output_mode == "stream",
             pulled=plan.repeats.pulled,
         )
@@ -97,6 +99,7 @@ class _Lowering:
         self._placed: list[tuple[Placed, int, int]] = []
         self._tile_overlaps: list[Overlap] = []
         self._macs_executed = 0
+        self._copied: set[int] = set()
         if plan.input_mode == "overwrite":
             for port in plan.graph.inputs:
                 self._spans[port.tensor] = _Span(0, 0)
@@ -165,18 +168,29 @@ class _Lowering:
                 self._add_output()
             return
         segment = SegmentBuilder(self._storage, self._choices, planned, len(self._steps))
-        if self._streamed and not self._steps:
+        takes_input = self._streamed and not self._steps
+        if takes_input:
             segment.add_input(self._graph.inputs[0].tensor)
         for name in planned.nodes:
             if name in self._choices:
                 segment.add(self._calls[name])
             elif self._calls[name].output.name in self._plan.repeats.pulled:
                 segment.add_input(self._calls[name].output.name, name)
+        if takes_input and planned.primitive == "C":
+            self._add_held_rows(segment)
         if hands_over and planned.primitive == "C":
             segment.add_output(self._graph.outputs[0].tensor)
         self._append(segment, planned.primitive)
         if hands_over and planned.primitive != "C":
             self._add_output()
+
+    def _add_held_rows(self, segment: SegmentBuilder) -> None:
+        """Copy the outputs that wait in the arena row by row, as soon as there is no more input."""
+        for tensor, index in self._storage.copies:
+            root = self._storage.root_of(tensor)
+            if segment.computes(root) and self._storage.leaves_row_by_row(root):
+                segment.add_row_copy(root, index)
+                self._copied.add(index)
 
     def _add_output(self) -> None:
         """Hand over the rows of the output behind the last layer."""
@@ -236,7 +250,8 @@ class _Lowering:
         if self._streamed and not self._steps:
             segment.add_input(self._graph.inputs[0].tensor)
         for tensor, index in self._storage.copies:
-            segment.add_copy(tensor, index)
+            if index not in self._copied:
+                segment.add_copy(tensor, index)
         self._append(segment, "L")
 
     def _append(self, segment: SegmentBuilder, primitive: str) -> None:

@@ -12,7 +12,7 @@ from edgekit.converters.lowering.pairs import between_steps, pair_of
 from edgekit.converters.lowering.storage import Storage, constant_operand
 from edgekit.converters.lowering.tiles import Tile
 from edgekit.converters.lowering.units import input_unit, layer_unit, output_unit, pair_unit
-from edgekit.converters.schedule.order import Order, Unit, demand_order, row_lives
+from edgekit.converters.schedule.order import Order, Unit, demand_order, row_lives, with_copies
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment
 from edgekit.ir import Call, Tensor
 from edgekit.kernel import Binding
@@ -29,6 +29,9 @@ from edgekit.program import (
     working_name,
 )
 from edgekit.window import Axis, Region
+
+ARRIVAL = 0
+"""The unit that takes the rows of a streamed input, in the first segment."""
 
 
 class SegmentBuilder:
@@ -59,7 +62,8 @@ class SegmentBuilder:
         self._unit_steps: list[Step] = []
         self.pairs: list[Pair] = []
         self._hidden: set[str] = set()
-        self._handed_over = ""
+        self._leaving: set[str] = set()
+        self._waiting: list[int] = []
         self._pair_of = {pair.producer: pair for pair in planned.pairs}
         self._producers = {pair.consumer: pair.producer for pair in planned.pairs}
 
@@ -84,6 +88,27 @@ class SegmentBuilder:
         unit = dataclasses.replace(unit, output=name)
         self._append(step, unit)
 
+    def computes(self, root: str) -> bool:
+        return any(unit.output == root for unit in self.units)
+
+    def add_row_copy(self, root: str, index: int) -> None:
+        """The step that copies the rows of an output that waits for the end of the input."""
+        source = self.storage.operand(root)
+        rows = self.storage.height(root)
+        name = f"copy_to_output_{index}"
+        output = Operand(
+            root,
+            "model_output",
+            index=index,
+            bytes=source.bytes,
+            row_bytes=source.row_bytes,
+            ring_rows=rows,
+        )
+        step = Step(name, "copy", root, 0, None, None, Binding((NHWC,)), (source,), output)
+        self._append(step, output_unit(self.storage, self._index(), source, name))
+        self._waiting.append(len(self.units) - 1)
+        self._leaving.add(root)
+
     def add_output(self, tensor: str) -> None:
         """The step that hands over the rows of a streamed output."""
         source = self.storage.operand(tensor)
@@ -97,8 +122,8 @@ class SegmentBuilder:
         )
         name = step_name(self.storage.graph, OUTPUT_STEP)
         step = Step(name, OUTPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (source,), output)
-        self._append(step, output_unit(self.storage, self._index(), source))
-        self._handed_over = self.storage.root_of(tensor)
+        self._append(step, output_unit(self.storage, self._index(), source, name))
+        self._leaving.add(self.storage.root_of(tensor))
 
     def add(self, call: Call) -> None:
         name = call.node.name
@@ -191,14 +216,17 @@ class SegmentBuilder:
 
     def final_tensors(self) -> list[str]:
         """The tensors that the segment must complete: nothing in it reads them, or others do too."""
-        read = {read.tensor for unit in self.units for read in unit.reads}
-        outputs = dict.fromkeys(unit.output for unit in self.units)
+        demanding = [u for number, u in enumerate(self.units) if number not in self._waiting]
+        read = {read.tensor for unit in demanding for read in unit.reads}
+        outputs = dict.fromkeys(unit.output for unit in demanding)
         return [t for t in outputs if t not in read or self._must_be_whole(t)]
 
     def placed(self) -> Placed:
         """Order the rows, and keep as many of each tensor as that needs."""
         storage = self.storage
         order = demand_order(self.units, self.final_tensors())
+        if self._waiting:
+            order = with_copies(self.units, order, self._waiting, behind=ARRIVAL)
         lives = row_lives(self.units, order)
         rings = {
             tensor: life.capacity
@@ -224,7 +252,9 @@ class SegmentBuilder:
         """Whether something outside the segment reads a tensor."""
         if root not in self.storage.graph.tensors:
             return True
-        if root != self._handed_over and self.storage.is_handed_over(root):
+        if root in self._leaving:
+            return any(node.name not in self._nodes for node in self.storage.readers.get(root, []))
+        if self.storage.is_handed_over(root):
             return True
         return not self.storage.in_arena(root) or self.storage.outlives(root, self._nodes)
 

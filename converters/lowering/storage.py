@@ -20,8 +20,8 @@ class Storage:
     """The memory behind every tensor; tensors that are views share the storage of their root.
 
     ``arena_input``: the model's inputs lie in the arena instead of the caller's memory;
-    ``arena_output``: its outputs do until they are copied; ``streams_output``: the rows of its
-    output do until they are handed over; ``pulled``: views of the input into which its rows are
+    ``held``: roots whose values do until they are copied to outputs; ``streams_output``: the rows of
+    its output do until they are handed over; ``pulled``: views of the input into which its rows are
     read once more.
     """
 
@@ -31,7 +31,7 @@ class Storage:
         choices: Mapping[str, Choice],
         *,
         arena_input: bool = False,
-        arena_output: bool = False,
+        held: Collection[str] = (),
         streams_output: bool = False,
         pulled: Collection[str] = (),
     ) -> None:
@@ -52,7 +52,7 @@ class Storage:
                 continue
             root = self.root_of(port.tensor)
             fixed = root in inputs or graph.tensors[root].is_constant
-            if fixed or arena_output or root in self._output_ports:
+            if fixed or root in held or root in self._output_ports:
                 copies.append((port.tensor, index))
             else:
                 self._output_ports[root] = index
@@ -148,6 +148,10 @@ class Storage:
     def is_handed_over(self, root: str) -> bool:
         """Whether rows of a streamed output are those of a root."""
         return any(self.root_of(name) == root for name in self._streamed_outputs)
+
+    def leaves_row_by_row(self, root: str) -> bool:
+        """Whether the rows of an output that waits in the arena need to live no longer than that."""
+        return self.in_arena(root) and not self.readers.get(root)
 
     def has_plain_rows(self, root: str) -> bool:
         """Whether all who read a root see its rows as they are, not another shape of them."""

@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.order import Firing, Read, Unit
 from edgekit.ir import Array
-from edgekit.program import OUTPUT_STEP, Operand, Pair, Step, step_name
+from edgekit.program import Operand, Pair, Step
 
 
 def layer_unit(storage: Storage, index: int, step: Step) -> Unit:
@@ -37,13 +37,12 @@ def input_unit(storage: Storage, index: int, tensor: str) -> Unit:
     return Unit(tuple((index, y) for y in range(height)), (), tensor, np.arange(1, height + 1))
 
 
-def output_unit(storage: Storage, index: int, operand: Operand) -> Unit:
-    """The rows of an output that are handed over."""
+def output_unit(storage: Storage, index: int, operand: Operand, name: str) -> Unit:
+    """The rows of an output that are handed over, or copied to it."""
     height = storage.height(operand.tensor)
     spans = [[y] for y in range(height)]
     reads = () if operand.place == "constant" else (_by_rows(storage, operand, spans),)
     firings = tuple((index, y) for y in range(height))
-    name = step_name(storage.graph, OUTPUT_STEP)
     return Unit(firings, reads, name, np.arange(1, height + 1))
 
 

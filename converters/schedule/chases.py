@@ -98,7 +98,8 @@ class Chases:
         self._facts = facts
         self._returned = _returned(facts)
         self._chases: dict[tuple[int, int], tuple[Chase, ...]] = {}
-        self._early: set[int] = set()
+        self.early_rows: dict[str, int] = {}
+        """Rows of outputs that are written before all pushed rows are there, where layers flow."""
         for j in range(2, len(facts.items) + 1):
             self._walk_back(j)
 
@@ -115,7 +116,14 @@ class Chases:
                 yield tensor
 
     def _total(self, i: int, j: int) -> int:
-        return sum(aligned(tensor.bytes) for tensor in self._whole(i, j))
+        total = sum(aligned(tensor.bytes) for tensor in self._whole(i, j))
+        return total + (sum(self._held(j)) if i == 0 else 0)
+
+    def _held(self, j: int) -> Iterator[int]:
+        """Bytes of outputs that wait for the end of the input while items 0 to j - 1 flow."""
+        for tensor in self._facts.tensors.values():
+            if tensor.held_rows and tensor.producer < j:
+                yield aligned(tensor.held_rows * tensor.row_bytes)
 
     def map_bytes(self, i: int, j: int) -> MapBytes:
         """Whole maps of a segment whose rows flow."""
@@ -127,7 +135,7 @@ class Chases:
 
     def writes_early(self, j: int) -> bool:
         """Whether items 0 to j - 1 together write an output before all pushed rows are there."""
-        return any(item < j for item in self._early)
+        return any(self._facts.tensors[name].producer < j for name in self.early_rows)
 
     def apart_bytes(self, i: int, j: int) -> int:
         """Whole maps of a segment in which nothing overlaps."""
@@ -196,8 +204,9 @@ class Chases:
                 demand[read.tensor] = np.maximum(demand.get(read.tensor, needed), needed)
             if i < j - 1 and output.in_arena:
                 self._chases[i, j] = tuple(self._chases_of(i, j, fired, rows[finished]))
-        if not output.in_arena and 0 in fired and fired[0][0] < fired[0][-1]:
-            self._early.add(j - 1)
+        is_held = output.in_arena or output.held_rows > 0
+        if not is_held and 0 in fired and fired[0][0] < fired[0][-1]:
+            self.early_rows[output.name] = int((fired[0] < fired[0][-1]).sum())
 
     def _must_complete(self, i: int, j: int) -> bool:
         tensor = self._facts.tensors[self._facts.items[i].unit.output]

@@ -34,7 +34,8 @@ class TensorFact:
     """A tensor in memory (views share that of their root).
 
     readers: items that read it, in order. must_be_whole: it is an output, or someone sees its rows
-    in another shape. in_arena: it takes arena bytes when it is whole.
+    in another shape. in_arena: it takes arena bytes when it is whole. held_rows: those of an output
+    that must wait in the arena for the last row of a streamed input, where it flows from there.
     """
 
     name: str
@@ -44,6 +45,7 @@ class TensorFact:
     readers: tuple[int, ...]
     must_be_whole: bool
     in_arena: bool
+    held_rows: int = 0
 
     @property
     def bytes(self) -> int:

@@ -92,6 +92,34 @@ def demand_order(units: Sequence[Unit], wanted: Iterable[str]) -> Order:
     return Order(tuple(order), tuple(numbers))
 
 
+def with_copies(
+    units: Sequence[Unit], order: Order, copies: Sequence[int], *, behind: int
+) -> Order:
+    """Add the firings of units that copy rows: each once the unit ``behind`` has fired for the last
+    time and the row is there."""
+    ends = [units[copy].reads[0].end.tolist() for copy in copies]
+    sources = [_producer(units, units[copy].reads[0].tensor) for copy in copies]
+    last = max((time for time, unit in enumerate(order.units) if unit == behind), default=-1)
+    done, rows = [0] * len(copies), dict.fromkeys(sources, 0)
+    found: list[tuple[int, int]] = []
+    for time, firing in enumerate(zip(order.units, order.numbers, strict=True)):
+        found.append(firing)
+        unit, number = firing
+        if unit in rows:
+            rows[unit] = int(units[unit].rows[number])
+        for i, (copy, source) in enumerate(zip(copies, sources, strict=True)):
+            while time >= last and done[i] < len(ends[i]) and ends[i][done[i]] <= rows[source]:
+                found.append((copy, done[i]))
+                done[i] += 1
+    assert all(count == len(end) for count, end in zip(done, ends, strict=True))
+    fired, numbers = zip(*found, strict=True)
+    return Order(fired, numbers)
+
+
+def _producer(units: Sequence[Unit], tensor: str) -> int:
+    return next(number for number, unit in enumerate(units) if unit.output == tensor)
+
+
 @dataclass(frozen=True)
 class RowLife:
     """Rows of a tensor in a segment.

@@ -89,9 +89,10 @@ def search(
     """
     goal = goal or Goal()
     first = _Search(facts, goal, progress, strips=strips)
-    if not first.has_early_outputs:
+    if not first.early_rows:
         return first.candidates()
-    held = _Search(_with_held_outputs(facts), goal, progress, strips=strips)
+    held_facts = _with_held_outputs(facts, first.early_rows)
+    held = _Search(held_facts, goal, progress, strips=strips)
     found = [*first.candidates(), *held.candidates()]
     size, cost, macs = (
         np.array([getattr(candidate, field) for candidate in found])
@@ -100,11 +101,14 @@ def search(
     return [found[i] for i in first.front(size, cost, macs)]
 
 
-def _with_held_outputs(facts: Facts) -> Facts:
-    """The same where the outputs of the model lie in the arena."""
-    tensors = {
-        name: dataclasses.replace(tensor, in_arena=True) for name, tensor in facts.tensors.items()
-    }
+def _with_held_outputs(facts: Facts, early_rows: Mapping[str, int]) -> Facts:
+    """The same where the outputs that are written early wait in the arena: some rows, or all of one
+    that layers read as well."""
+    tensors = dict(facts.tensors)
+    for name, rows in early_rows.items():
+        tensor = tensors[name]
+        held = {"in_arena": True} if tensor.readers else {"held_rows": rows}
+        tensors[name] = dataclasses.replace(tensor, **held)
     return dataclasses.replace(facts, tensors=tensors)
 
 
@@ -117,7 +121,7 @@ class _Search:
         self._fixed_bytes = CURSOR_BYTES if facts.input_mode == "stream" else 0
         peaks = [int(self._layer_ways(i).peak[0]) for i in range(self._count)]
         self._limit = max(peaks, default=0)
-        self.has_early_outputs = self._chases.writes_early(self._count)
+        self.early_rows = self._chases.early_rows
 
     def candidates(self) -> list[Candidate]:
         found: list[list[tuple[int, _Ways]]] = [[] for _ in range(self._count + 1)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional, cast, get_args
 import typer
 
 from edgekit.cli.console import kib, print_json, print_table, progress, warn
-from edgekit.cli.options import Calibration, Json, Model, TargetName
+from edgekit.cli.options import Calibration, Json, Model, StreamOutput, TargetName
 
 if TYPE_CHECKING:
     from edgekit.analysis import Analysis, Study
@@ -34,6 +34,7 @@ def analyze(
             "where the model has rows.",
         ),
     ] = None,
+    stream_output: StreamOutput = False,
     advise: Annotated[
         bool,
         typer.Option("--advise", help="Also plan changed networks that may need less RAM; slow."),
@@ -50,7 +51,7 @@ def analyze(
     """
     mode = _input_mode(input_mode)
     _check_picture(output)
-    study = _study(model, target, mode, calib, advise)
+    study = _study(model, target, mode, calib, stream_output=stream_output, advise=advise)
     if output is not None:
         _draw(study, model, output)
     if json:
@@ -60,7 +61,13 @@ def analyze(
 
 
 def _study(
-    model: str, target: str, mode: InputMode | None, calib: str | None, advise: bool
+    model: str,
+    target: str,
+    mode: InputMode | None,
+    calib: str | None,
+    *,
+    stream_output: bool,
+    advise: bool,
 ) -> Study:
     from edgekit.analysis import analyze_model
     from edgekit.converters.load import load_model
@@ -78,6 +85,7 @@ def _study(
             load_target(target),
             samples,
             input_mode=mode,
+            stream_output=stream_output,
             advise=advise,
             progress=show,
             warn=quiet,

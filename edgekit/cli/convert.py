@@ -17,6 +17,7 @@ from edgekit.cli.options import (
     Method,
     Model,
     Rounding,
+    StreamOutput,
     TargetName,
     quantize_options,
 )
@@ -45,14 +46,7 @@ def convert(
             "(rows read through a callback), overwrite (its RAM is used again).",
         ),
     ] = "resident",
-    stream_output: Annotated[
-        bool,
-        typer.Option(
-            "--stream-output",
-            help="Hand the rows of the output to a callback as they are computed, instead of "
-            "holding all of it: for segmentation and super-resolution.",
-        ),
-    ] = False,
+    stream_output: StreamOutput = False,
     schedule: Annotated[
         str,
         typer.Option(

@@ -70,6 +70,14 @@ Config = Annotated[
         help="Options of quantization, for single layers too; the command line wins.",
     ),
 ]
+StreamOutput = Annotated[
+    bool,
+    typer.Option(
+        "--stream-output",
+        help="Hand the rows of the output to a callback as they are computed, instead of "
+        "holding all of it: for segmentation and super-resolution.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of tables.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the generated inputs.")]
 

@@ -182,7 +182,7 @@ class _Emitter:
         members = {
             "source": f"operands_{index}",
             "output": f"output_{index}",
-            "bytes": str(step.operands[0].bytes),
+            "bytes": str(step.output.row_bytes if step.copies_rows else step.operands[0].bytes),
         }
         self._add_detail(index, "ek_maps.h", "ek_copy_step", "ek_run_copy", members)
 

@@ -268,14 +268,14 @@ def _completes(image: Image, index: int) -> Completes:
         return "map"
     if step.kernel is not None and step.kernel.accumulates:
         return "map_at_end"
-    if step.op not in (INPUT_STEP, OUTPUT_STEP) and (step.loop is None or step.binding.flat):
+    if not step.copies_rows and (step.loop is None or step.binding.flat):
         return "map"
     return "row_from_bottom" if index in image.bottom_up else "row"
 
 
 def _rows(image: Image, step: Step) -> int:
     """Rows that a step's firings count when they compute its output once."""
-    if step.op in (INPUT_STEP, OUTPUT_STEP):
+    if step.copies_rows:
         shape = image.program.graph.tensors[step.output.tensor].shape
         return step.output.region.height if step.output.region else map_size(shape)[0]
     return step.loop.output_height if step.loop is not None else 1

@@ -151,6 +151,9 @@ class _Replay:
             size = window.width * pixel
             part = Part(self._inputs[source.index], start, source.tensor, start, size)
             self.arena.write(self._row(step.output, row), part.memory.read(part, step.layer))
+        elif step.copies_rows:
+            values, row_out = self._row(source, row), self._row(step.output, row)
+            row_out.memory.write(row_out, values.memory.read(values, step.layer))
         else:
             values = self._whole(source)
             values.memory.check(values, step.layer)

@@ -154,6 +154,10 @@ def _convolutions() -> Iterator[Call]:
         shape = (1, height, width, inputs)
         attributes = Conv2d(_window((1, 1), 1, 1, padded=False))
         yield from _designed("conv2d", shape, outputs, attributes, next(clamps))
+    few = itertools.product(((16, 24), (48, 16), (96, 40)), (1, 2, 3, 5, 6, 7, 9))
+    for (inputs, outputs), pixels in few:  # a row of few pixels has a rest that counts
+        shape, attributes = (1, 1, pixels, inputs), Conv2d(_window((1, 1), 1, 1, padded=False))
+        yield from _designed("conv2d", shape, outputs, attributes, CLAMPS[pixels % 3])
     kernels = ((3, 3), (3, 3), (5, 5), (3, 1), (10, 4), (2, 2), (1, 7), (7, 7))
     random = np.random.default_rng(1)
     for number in range(96):

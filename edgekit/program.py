@@ -230,9 +230,7 @@ class Step:
     @property
     def copies_rows(self) -> bool:
         """Whether it moves one row with every firing: of the input, or to an output."""
-        if self.op in (INPUT_STEP, OUTPUT_STEP):
-            return True
-        return self.kernel is None and self.output.ring_rows > 1
+        return self.kernel is None and self.output.row_bytes > 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.conformance import check_kernel
 from support.dsp_cases import (
     crafted_pointwise,
     noise,
@@ -28,6 +29,7 @@ from support.dsp_depthwise_cases import (
     planar_kernel,
     random_depthwise,
 )
+from support.kernel_library import host_library
 from support.kernel_trials import (
     HOST_COMPILERS,
     Trial,
@@ -53,6 +55,7 @@ from edgekit.ops._dsp_depthwise import DSP_3X3S1, DSP_3X3S2, ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pairs import paired_layer
 from edgekit.ops._dsp_pointwise import DSP_4X2
+from edgekit.ops._dsp_windows import convolution_windows
 from edgekit.target import load_target
 from edgekit.window import Axis, Window
 
@@ -112,6 +115,15 @@ def test_kernel_equals_reference_on_other_cores(
     target = load_target(core)
     elf = build_for_core(_write(tmp_path, _few_trials(), "emulated"), target)
     assert run_on_core(elf, target) == ["done"]
+
+
+@pytest.mark.parametrize("rows", range(2, 13))
+def test_last_taps_of_kernel_rows_share_groups(rows: int) -> None:
+    """9 taps in a row, so that the groups of last taps have any number of rows."""
+    call = convolution((rows + 1, 5, 3), 3, Window(Axis(rows), Axis(3)), shift=-11, seed=rows)
+    assert convolution_windows(call).has_tails
+    library, operator = host_library("dsp"), operators()["conv2d"]
+    check_kernel(library, operator, DSP_PACKED, call, [(noise(call, rows),)])
 
 
 @pytest.mark.parametrize("optimization", ["-O0", "-O1", "-O3", "-Os"])

@@ -369,6 +369,19 @@ def test_output_rows_wait_just_for_the_end_of_the_input() -> None:
     assert program.finish_entry() == end + 1
 
 
+def test_a_layer_may_be_called_like_the_copy_of_an_output() -> None:
+    """Both are steps of the one segment in which rows flow."""
+    b = GraphBuilder("dense")
+    graph = b.graph(b.conv2d(b.input("image", (1, 12, 5, 2)), 3, square(SAME_3)))
+    node = dataclasses.replace(graph.nodes[0], name="copy_to_output_0")
+    graph = dataclasses.replace(graph, nodes=(node,))
+    plan = Plan(graph, (PlannedSegment("C", (node.name,)),), "stream")
+    program = lower(plan, choose(graph, load_target("host"), kernels="reference"))
+    assert len({step.layer for step in program.steps}) == len(program.steps) == 3
+    assert program.steps[1].kernel is not None
+    assert program.steps[2].operands[0].ring_rows == 12 - 2
+
+
 def test_segments_cover_all_steps_in_order() -> None:
     for graph in (residual(), two_by_two()):
         program = lowered(graph)

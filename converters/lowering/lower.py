@@ -39,11 +39,9 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
     """
     program = _lowered(plan, choices)
     holds = plan.input_mode == "stream" and plan.output_mode == "resident"
-    if holds and _writes_before_the_last_row(program):
+    if holds and (early := _written_before_the_last_row(program)):
         # The caller hands the output over when all rows are there: until then it is in the arena.
-        first = program.steps[: program.segments[0].last + 1]
-        written = {step.output.tensor for step in first if step.output.place == "model_output"}
-        program = _lowered(plan, choices, held=written)
+        program = _lowered(plan, choices, held=early)
     return program
 
 
@@ -57,10 +55,11 @@ def _lowered(plan: Plan, choices: Mapping[str, Choice], held: Collection[str] = 
     return lowering.program()
 
 
-def _writes_before_the_last_row(program: Program) -> bool:
-    """Whether input is still taken when the first output is written."""
-    finish = program.finish_entry()
-    return any(program.steps[f.step].op == INPUT_STEP for f in program.script[finish:])
+def _written_before_the_last_row(program: Program) -> set[str]:
+    """The outputs of which a row is written while input is still taken."""
+    fired = [program.steps[firings.step] for firings in program.script]
+    last = max((at for at, step in enumerate(fired) if step.op == INPUT_STEP), default=0)
+    return {step.output.tensor for step in fired[:last] if step.output.place == "model_output"}
 
 
 @dataclass
@@ -99,7 +98,6 @@ class _Lowering:
         self._placed: list[tuple[Placed, int, int]] = []
         self._tile_overlaps: list[Overlap] = []
         self._macs_executed = 0
-        self._copied: set[int] = set()
         if plan.input_mode == "overwrite":
             for port in plan.graph.inputs:
                 self._spans[port.tensor] = _Span(0, 0)
@@ -190,7 +188,6 @@ class _Lowering:
             root = self._storage.root_of(tensor)
             if segment.computes(root) and self._storage.leaves_row_by_row(root):
                 segment.add_row_copy(root, index)
-                self._copied.add(index)
 
     def _add_output(self) -> None:
         """Hand over the rows of the output behind the last layer."""
@@ -249,8 +246,9 @@ class _Lowering:
         )
         if self._streamed and not self._steps:
             segment.add_input(self._graph.inputs[0].tensor)
+        written = {s.output.index for s in self._steps if s.output.place == "model_output"}
         for tensor, index in self._storage.copies:
-            if index not in self._copied:
+            if index not in written:
                 segment.add_copy(tensor, index)
         self._append(segment, "L")
 

@@ -30,9 +30,6 @@ from edgekit.program import (
 )
 from edgekit.window import Axis, Region
 
-ARRIVAL = 0
-"""The unit that takes the rows of a streamed input, in the first segment."""
-
 
 class SegmentBuilder:
     """Builds the steps and units of one segment; without ``pack`` only what a search looks at.
@@ -82,46 +79,40 @@ class SegmentBuilder:
         source = self.storage.operand(tensor)
         source = dataclasses.replace(source, row_bytes=0, ring_rows=1)
         output = Operand(tensor, "model_output", index=index, bytes=source.bytes)
-        name = f"copy_to_output_{index}"
+        name = self._copy_name(index)
         step = Step(name, "copy", tensor, 0, None, None, Binding((NHWC,)), (source,), output)
         unit = layer_unit(self.storage, self._index(), step)
         unit = dataclasses.replace(unit, output=name)
         self._append(step, unit)
+
+    def _copy_name(self, index: int) -> str:
+        return step_name(self.storage.graph, f"copy_to_output_{index}")
 
     def computes(self, root: str) -> bool:
         return any(unit.output == root for unit in self.units)
 
     def add_row_copy(self, root: str, index: int) -> None:
         """The step that copies the rows of an output that waits for the end of the input."""
-        source = self.storage.operand(root)
-        rows = self.storage.height(root)
-        name = f"copy_to_output_{index}"
-        output = Operand(
-            root,
-            "model_output",
-            index=index,
-            bytes=source.bytes,
-            row_bytes=source.row_bytes,
-            ring_rows=rows,
-        )
-        step = Step(name, "copy", root, 0, None, None, Binding((NHWC,)), (source,), output)
-        self._append(step, output_unit(self.storage, self._index(), source, name))
-        self._waiting.append(len(self.units) - 1)
-        self._leaving.add(root)
+        self._waiting.append(len(self.units))
+        self._add_departure(self._copy_name(index), "copy", root, index)
 
     def add_output(self, tensor: str) -> None:
         """The step that hands over the rows of a streamed output."""
+        self._add_departure(step_name(self.storage.graph, OUTPUT_STEP), OUTPUT_STEP, tensor)
+
+    def _add_departure(self, name: str, op: str, tensor: str, index: int = 0) -> None:
+        """A step with which the rows of an output leave the arena one by one."""
         source = self.storage.operand(tensor)
         rows = self.storage.height(tensor)
         output = Operand(
             tensor,
             "model_output",
+            index=index,
             bytes=source.bytes,
             row_bytes=source.bytes // rows,
             ring_rows=rows,
         )
-        name = step_name(self.storage.graph, OUTPUT_STEP)
-        step = Step(name, OUTPUT_STEP, tensor, 0, None, None, Binding((NHWC,)), (source,), output)
+        step = Step(name, op, tensor, 0, None, None, Binding((NHWC,)), (source,), output)
         self._append(step, output_unit(self.storage, self._index(), source, name))
         self._leaving.add(self.storage.root_of(tensor))
 
@@ -226,7 +217,8 @@ class SegmentBuilder:
         storage = self.storage
         order = demand_order(self.units, self.final_tensors())
         if self._waiting:
-            order = with_copies(self.units, order, self._waiting, behind=ARRIVAL)
+            arrival = self._names[step_name(self.storage.graph, INPUT_STEP)] - self._first_step
+            order = with_copies(self.units, order, self._waiting, behind=arrival)
         lives = row_lives(self.units, order)
         rings = {
             tensor: life.capacity
@@ -252,11 +244,11 @@ class SegmentBuilder:
         """Whether something outside the segment reads a tensor."""
         if root not in self.storage.graph.tensors:
             return True
-        if root in self._leaving:
-            return any(node.name not in self._nodes for node in self.storage.readers.get(root, []))
-        if self.storage.is_handed_over(root):
+        storage = self.storage
+        returned = storage.is_handed_over(root) or storage.is_copied(root)
+        if returned and root not in self._leaving:
             return True
-        return not self.storage.in_arena(root) or self.storage.outlives(root, self._nodes)
+        return not storage.in_arena(root) or storage.is_read_besides(root, self._nodes)
 
     def _can_be_ring(self, root: str) -> bool:
         if not self._flows or root not in self.storage.graph.tensors:

@@ -141,8 +141,14 @@ class Storage:
 
     def outlives(self, root: str, nodes: frozenset[str]) -> bool:
         """Whether something besides the nodes reads a root, or the model returns it."""
-        if any(self.root_of(tensor) == root for tensor, _ in self.copies):
-            return True
+        return self.is_copied(root) or self.is_read_besides(root, nodes)
+
+    def is_copied(self, root: str) -> bool:
+        """Whether an output is a copy of a root."""
+        return any(self.root_of(tensor) == root for tensor, _ in self.copies)
+
+    def is_read_besides(self, root: str, nodes: frozenset[str]) -> bool:
+        """Whether something besides the nodes reads a root."""
         return any(node.name not in nodes for node in self.readers.get(root, []))
 
     def is_handed_over(self, root: str) -> bool:

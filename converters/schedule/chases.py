@@ -204,8 +204,8 @@ class Chases:
                 demand[read.tensor] = np.maximum(demand.get(read.tensor, needed), needed)
             if i < j - 1 and output.in_arena:
                 self._chases[i, j] = tuple(self._chases_of(i, j, fired, rows[finished]))
-        is_held = output.in_arena or output.held_rows > 0
-        if not is_held and 0 in fired and fired[0][0] < fired[0][-1]:
+        waits = output.in_arena or output.held_rows > 0
+        if not waits and 0 in fired and fired[0][0] < fired[0][-1]:
             self.early_rows[output.name] = int((fired[0] < fired[0][-1]).sum())
 
     def _must_complete(self, i: int, j: int) -> bool:

@@ -229,7 +229,7 @@ class _Gathering:
             producer[item.unit.output] = index
             for read in item.unit.reads:
                 readers.setdefault(read.tensor, []).append(index)
-        storage, everything = self._storage, frozenset(n.name for n in self._graph.nodes)
+        storage = self._storage
         facts = {
             name: TensorFact(
                 name,
@@ -238,7 +238,7 @@ class _Gathering:
                 producer.get(name, -1),
                 tuple(readers.get(name, ())),
                 not storage.in_arena(name)
-                or storage.outlives(name, everything)
+                or storage.is_copied(name)
                 or not storage.has_plain_rows(name),
                 storage.in_arena(name),
             )

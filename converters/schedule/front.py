@@ -29,15 +29,18 @@ def front_within(size: Array, value: Array, tie: Array, others: Array) -> Array:
     for number, key in enumerate(keys):
         members = np.flatnonzero(group_of == number)
         members = members[front(size[members], value[members], tie[members])]
-        for better in range(number):
-            if len(members) and (keys[better] <= key).all() and len(kept[better]):
-                members = members[~_dominated(size, value, members, kept[better])]
+        better = np.flatnonzero((keys[:number] <= key).all(axis=1))
+        if len(better):
+            others_kept = np.concatenate([kept[i] for i in better])
+            members = members[~_dominated(size, value, members, others_kept)]
         kept.append(members)
     return np.concatenate(kept) if kept else np.zeros(0, np.int64)
 
 
 def _dominated(size: Array, value: Array, members: Array, others: Array) -> Array:
-    """Which members one of the others (a front, by ascending size) is at most as bad as."""
-    at = np.searchsorted(size[others], size[members], side="right") - 1
-    found: Array = (at >= 0) & (value[others][np.maximum(at, 0)] <= value[members])
+    """Which members one of the others is at most as bad as."""
+    order = others[np.argsort(size[others])]
+    best = np.minimum.accumulate(value[order])
+    at = np.searchsorted(size[order], size[members], side="right") - 1
+    found: Array = (at >= 0) & (best[np.maximum(at, 0)] <= value[members])
     return found

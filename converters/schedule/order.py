@@ -97,8 +97,9 @@ def with_copies(
 ) -> Order:
     """Add the firings of units that copy rows: each once the unit ``behind`` has fired for the last
     time and the row is there."""
+    producer = {unit.output: number for number, unit in enumerate(units)}
     ends = [units[copy].reads[0].end.tolist() for copy in copies]
-    sources = [_producer(units, units[copy].reads[0].tensor) for copy in copies]
+    sources = [producer[units[copy].reads[0].tensor] for copy in copies]
     last = max((time for time, unit in enumerate(order.units) if unit == behind), default=-1)
     done, rows = [0] * len(copies), dict.fromkeys(sources, 0)
     found: list[tuple[int, int]] = []
@@ -114,10 +115,6 @@ def with_copies(
     assert all(count == len(end) for count, end in zip(done, ends, strict=True))
     fired, numbers = zip(*found, strict=True)
     return Order(fired, numbers)
-
-
-def _producer(units: Sequence[Unit], tensor: str) -> int:
-    return next(number for number, unit in enumerate(units) if unit.output == tensor)
 
 
 @dataclass(frozen=True)

@@ -313,7 +313,8 @@ class _Search:
             return
         maps = self._chases.map_bytes(i, j)
         ends = [self._end(i, flows, number) for number in range(len(flows))]
-        whole = np.array([maps.bytes_with(*end) for end in ends], np.int64)
+        bytes_with = {end: maps.bytes_with(*end) for end in set(ends)}
+        whole = np.array([bytes_with[end] for end in ends], np.int64)
         peak = whole + flows.kept + flows.working
         keep = self.front(peak, flows.cost, flows.macs)
         items = self._facts.items[i:j]

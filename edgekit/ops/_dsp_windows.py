@@ -104,8 +104,9 @@ class ConvolutionWindows:
         taps = matrix.reshape(len(matrix), self.segments, self.segment_taps)
         if not self.has_tails:
             return arrange_segments(taps)
-        groups = [taps[:, :, :-1], taps[:, None, :, -1]]
-        return np.concatenate([arrange_segments(group) for group in groups], axis=1)
+        # The last taps of 4 rows are a group, which overlaps no other one.
+        tails = np.pad(taps[:, :, -1], ((0, 0), (0, -self.segments % 4)))
+        return np.concatenate([arrange_segments(taps[:, :, :-1]), tails], axis=1)
 
 
 def convolution_windows(call: Call) -> ConvolutionWindows:

@@ -96,6 +96,8 @@ class Conv2dOperator(ConvolutionOperator):
         yield case("one_pixel", (1, 1, 16), 4, point)
         tall = Window(Axis(10, 2, 1, 4, 5), Axis(4, 2, 1, 1, 1))
         yield case("kernel_10x4", (20, 10, 1), 8, tall)
+        stem = Axis(7, 2, 1, 3, 3)
+        yield case("kernel_7x7_of_3_channels", (9, 9, 3), 4, Window(stem, stem), shift=-9)
         yield case("height_below_kernel", (1, 3, 4), 4, Window(same, same))
         far = Axis(3, 1, 3, 3, 3)
         yield case("dilation_wider_than_map", (4, 4, 4), 4, Window(far, far))

@@ -25,12 +25,14 @@ class GivenScales:
 
     ``levels`` has the name under which the source knows the integers of an activation, and
     ``float_reads`` the activations that some operator reads before they become integers.
+    ``inverse_scales``: the source multiplies by float32(1 / scale) where others divide by the scale.
     """
 
     activations: dict[str, Quantization] = field(default_factory=dict)
     constants: dict[str, GivenConstant] = field(default_factory=dict)
     levels: dict[str, str] = field(default_factory=dict)
     float_reads: set[str] = field(default_factory=set)
+    inverse_scales: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.activations or self.constants)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,6 +14,9 @@ from edgekit.converters.user_code import split_function_spec
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import Graph, QGraph
 from edgekit.limits import check_file
+
+if TYPE_CHECKING:
+    from edgekit.converters.from_torch import TorchImport
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,9 @@ def load_model(spec: str) -> Imported:
         UnsupportedError: a kind of file or operators that edgekit does not support.
     """
     if (function := split_function_spec(spec)) is not None:
-        from edgekit.converters.from_torch import import_torch_function
+        from edgekit.converters.from_torch import read_torch_function
 
-        return Imported(import_torch_function(*function))
+        return imported_from_torch(read_torch_function(*function))
     path = Path(spec)
     if not path.is_file():
         raise BadInputError(
@@ -54,13 +58,24 @@ def load_model(spec: str) -> Imported:
     if path.suffix == ".onnx":
         return _load_onnx(path)
     if path.suffix == ".pt2":
-        from edgekit.converters.from_torch import import_pt2
+        from edgekit.converters.from_torch import read_pt2
 
-        return Imported(import_pt2(path))
+        return imported_from_torch(read_pt2(path))
     raise UnsupportedError(
         f"{spec}: a '{path.suffix}' file is not supported; give a .tflite, an .onnx, a "
         ".pt2 that torch.export.save wrote, or file.py:function"
     )
+
+
+def imported_from_torch(result: TorchImport) -> Imported:
+    """A model of PyTorch, with the program that judges it where it is an integer model."""
+    if result.program is None:
+        return Imported(result.graph)
+    return Imported(result.graph, {"source.pt2": result.program, **_levels(result.levels)})
+
+
+def _levels(levels: Mapping[str, str]) -> Mapping[str, bytes]:
+    return {"source_levels.json": msgspec.json.encode(dict(sorted(levels.items())))}
 
 
 def _load_onnx(path: Path) -> Imported:
@@ -69,6 +84,5 @@ def _load_onnx(path: Path) -> Imported:
     result = import_onnx(path)
     if not isinstance(result.graph, QGraph):
         return Imported(result.graph, {}, result.warnings)
-    levels = msgspec.json.encode(dict(sorted(result.levels.items())))
-    sources = {"source.onnx": path.read_bytes(), "source_levels.json": levels}
+    sources = {"source.onnx": path.read_bytes(), **_levels(result.levels)}
     return Imported(result.graph, sources, result.warnings)

@@ -11,9 +11,19 @@ from edgekit.version import VERSION
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
+    from edgekit.converters.torch_quantizer import EdgekitQuantizer
 
-__all__ = ["convert"]
+__all__ = ["EdgekitQuantizer", "convert"]
 __version__ = VERSION
+
+
+def __getattr__(name: str) -> Any:
+    """EdgekitQuantizer is for those who have PyTorch; it is imported when somebody asks for it."""
+    if name == "EdgekitQuantizer":
+        from edgekit.converters.torch_quantizer import EdgekitQuantizer
+
+        return EdgekitQuantizer
+    raise AttributeError(f"module 'edgekit' has no attribute '{name}'")
 
 
 def convert(
@@ -36,7 +46,8 @@ def convert(
 
     Args:
         model: a ``torch.nn.Module`` (with ``example_inputs``, a tensor or a tuple of them at batch
-            1), or the path of a ``.tflite``, ``.onnx`` or ``.pt2`` file, or ``file.py:function``.
+            1), a ``torch.export.ExportedProgram``, the path of a ``.tflite``, ``.onnx`` or ``.pt2``
+            file, or ``file.py:function``.
         calibration: samples for post-training quantization: a path as for ``--calib``, or an
             iterable of inputs (a tensor or a tuple per sample, batch 1, in the model's own layout).
             Without it the ranges come from seeded noise, with a warning.

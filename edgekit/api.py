@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from edgekit.artifact import Artifact
-from edgekit.converters.load import Imported, load_model
+from edgekit.converters.load import Imported, imported_from_torch, load_model
 from edgekit.converters.plan_model import Budget, Schedule
 from edgekit.converters.quantize.config import options_of
 from edgekit.converters.samples import load_samples, samples_of
@@ -138,11 +138,19 @@ def _import(model: Any, example_inputs: Any) -> Imported:
         if example_inputs is not None:
             raise BadInputError(f"{model}: example_inputs go with a torch.nn.Module, not a file")
         return load_model(str(model))
+    from edgekit.converters.from_torch import (
+        is_exported_program,
+        read_exported_program,
+        read_torch_module,
+    )
+
+    if is_exported_program(model):
+        if example_inputs is not None:
+            raise BadInputError("example_inputs: an ExportedProgram has its own; leave them out")
+        return imported_from_torch(read_exported_program(model))
     if example_inputs is None:
         raise BadInputError("example_inputs: give a tensor, or a tuple of them, for the module")
-    from edgekit.converters.from_torch import import_torch_module
-
-    return Imported(import_torch_module(model, example_inputs))
+    return imported_from_torch(read_torch_module(model, example_inputs))
 
 
 def _samples(

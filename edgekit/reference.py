@@ -16,7 +16,8 @@ from edgekit.serialize import load_qgraph, save_qgraph
 REFERENCE_FOLDER = "reference"
 PLAN_FILE = "plan.json"
 SAMPLE_COUNT = 32
-SOURCE_TFLITE, SOURCE_ONNX, SOURCE_LEVELS = "source.tflite", "source.onnx", "source_levels.json"
+SOURCE_TFLITE, SOURCE_ONNX, SOURCE_PT2 = "source.tflite", "source.onnx", "source.pt2"
+SOURCE_LEVELS = "source_levels.json"
 _SAMPLES, _FLOAT_OUTPUTS = "samples", "float_outputs"
 
 

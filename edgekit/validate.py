@@ -15,18 +15,15 @@ from edgekit.inputs import InputSet, Sample, dequantize_array, load_inputs, seed
 from edgekit.interpret import interpret
 from edgekit.ir import Array
 from edgekit.manifest import Manifest, load_manifest
-from edgekit.reference import SOURCE_LEVELS, SOURCE_ONNX, SOURCE_TFLITE, Reference
+from edgekit.reference import SOURCE_LEVELS, SOURCE_ONNX, SOURCE_PT2, SOURCE_TFLITE, Reference
 from edgekit.runners.host import run_host
 from edgekit.runners.layer_trace import FiredRows, output_of
 from edgekit.runners.qemu import run_qemu
 from edgekit.runners.source import SourceRefusedError
-from edgekit.runners.source_onnx import (
-    OnnxSource,
-    count_layers,
-    onnxruntime_installed,
-    run_onnx,
-)
+from edgekit.runners.source_layers import QuantizedSource, SourceRun, count_layers
+from edgekit.runners.source_onnx import onnxruntime_installed, run_onnx
 from edgekit.runners.source_tflite import run_tflite, tflite_runtime_installed
+from edgekit.runners.source_torch import run_torch, torch_installed
 from edgekit.target import load_target
 
 RUNGS = ("host", "qemu")
@@ -47,7 +44,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
 class Rung(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rung against the reference; ``mismatches`` counts elements of all outputs.
 
-    Of a judge that is not exact (runners/source_onnx.py says why), ``layers`` are the layers
+    Of a judge that is not exact (runners/source_layers.py says why), ``layers`` are the layers
     computed from the judge's own integers, and ``tolerated`` says that they are near enough.
     """
 
@@ -216,26 +213,40 @@ class _Run:
 
     def compare_source(self, samples: Sequence[Sample], expected: Outputs) -> list[Rung]:
         """The rung of the runtime that the model's file was made for, where it is installed."""
-        tflite, onnx = (self._reference.source(name) for name in (SOURCE_TFLITE, SOURCE_ONNX))
+        names = (SOURCE_TFLITE, SOURCE_ONNX, SOURCE_PT2)
+        tflite, onnx, pt2 = (self._reference.source(name) for name in names)
         if tflite is not None and tflite_runtime_installed():
             self._progress("source: TensorFlow Lite reference kernels")
             outputs = run_tflite(tflite, self._manifest, samples)
             return [self.compare("source", outputs, expected)]
         if onnx is not None and onnxruntime_installed():
             self._progress("source: onnxruntime")
-            return [self._compare_onnx(onnx, samples, expected)]
+            runs = run_onnx(self._quantized(onnx), self._manifest, self._reference.graph, samples)
+            return [self._compare_layers("onnxruntime", runs, samples, expected)]
+        if pt2 is not None and torch_installed():
+            self._progress("source: PyTorch")
+            runs = run_torch(self._quantized(pt2), self._manifest, self._reference.graph, samples)
+            return [self._compare_layers("PyTorch", runs, samples, expected)]
         return []
 
-    def _compare_onnx(self, model: bytes, samples: Sequence[Sample], expected: Outputs) -> Rung:
-        graph = self._reference.graph
+    def _quantized(self, model: bytes) -> QuantizedSource:
         levels = self._reference.source(SOURCE_LEVELS) or b"{}"
-        source = OnnxSource(model, msgspec.json.decode(levels, type=dict[str, str]))
-        runs = run_onnx(source, self._manifest, graph, samples)
+        return QuantizedSource(model, msgspec.json.decode(levels, type=dict[str, str]))
+
+    def _compare_layers(
+        self,
+        runtime: str,
+        runs: Sequence[SourceRun],
+        samples: Sequence[Sample],
+        expected: Outputs,
+    ) -> Rung:
+        """The rung of a runtime that computes in float between integers."""
+        graph = self._reference.graph
         rung = self.compare("source", [run.outputs for run in runs], expected)
         count = count_layers(graph, samples, runs)
         if not rung.equal and not count.layers:
             raise SourceRefusedError(
-                f"onnxruntime rounds {rung.mismatches} elements of the outputs differently, by up to "
+                f"{runtime} rounds {rung.mismatches} elements of the outputs differently, by up to "
                 f"{rung.max_abs_diff}, and no layer can be compared with one of its own"
             )
         layers = Layers(

@@ -27,6 +27,7 @@ CORE = (
     "manifest",
     "ops",
     "program",
+    "quiet",
     "serialize",
     "target",
     "version",

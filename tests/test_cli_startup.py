@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-HEAVY_MODULES = ("torch", "tflite_runtime", "tflite", "typer", "rich", "sklearn", "scipy", "onnx")
+HEAVY_MODULES = (
+    "torch",
+    "torchao",
+    "tflite_runtime",
+    "tflite",
+    "typer",
+    "rich",
+    "sklearn",
+    "scipy",
+    "onnx",
+)
 
 IMPORT_LIMIT_SECONDS = 0.3
 HELP_LIMIT_SECONDS = 0.5

@@ -37,7 +37,7 @@ from edgekit.converters.from_onnx import import_onnx  # noqa: E402
 from edgekit.errors import BadInputError, UnsupportedError  # noqa: E402
 from edgekit.interpret import interpret  # noqa: E402
 from edgekit.ir import QGraph  # noqa: E402
-from edgekit.runners.source_onnx import rounding_share  # noqa: E402
+from edgekit.runners.source_layers import rounding_share  # noqa: E402
 
 NETWORKS = {
     "ds_cnn": torch_models.ds_cnn,

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch is missing; run: pip install 'edgekit[torch]'")
 
-from edgekit.converters.from_torch import import_torch_function
+from edgekit.converters.from_torch import read_torch_function
 from edgekit.errors import BadInputError
 
 USER_FILE = """
@@ -31,12 +31,12 @@ def test_models_of_a_python_file(tmp_path: Path) -> None:
     path = tmp_path / "net.py"
     path.write_text(USER_FILE)
     (tmp_path / "helper.py").write_text("CHANNELS = 3\n")
-    assert [n.op for n in import_torch_function(path, "model").nodes] == ["conv2d"]
+    assert [n.op for n in read_torch_function(path, "model").graph.nodes] == ["conv2d"]
     with pytest.raises(BadInputError, match=r"return \(nn\.Module, example_inputs\)"):
-        import_torch_function(path, "wrong")
+        read_torch_function(path, "wrong")
     with pytest.raises(BadInputError, match=r"failing: RuntimeError: no weights here$"):
-        import_torch_function(path, "failing")
+        read_torch_function(path, "failing")
     with pytest.raises(BadInputError, match="no function 'absent'"):
-        import_torch_function(path, "absent")
+        read_torch_function(path, "absent")
     with pytest.raises(BadInputError, match="no such file"):
-        import_torch_function(tmp_path / "absent.py", "model")
+        read_torch_function(tmp_path / "absent.py", "model")

@@ -1,46 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QuantizeLinear and DequantizeLinear: they compute nothing, they tell the scales of the values.
-
-Behind QuantizeLinear a value is the same tensor, known to be integers: its int8 form has the zero
-point of the file, less 128 where that is uint8. A constant behind DequantizeLinear is float, and
-remembers the integers and the scales that it comes from.
-"""
+"""QuantizeLinear and DequantizeLinear: their scales, zero points and types as the file has them."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.converters.given_scales import GivenConstant, GivenScales
-from edgekit.converters.nchw.graph import Activation, GraphBuilder, Parameter, RefusalError
+from edgekit.converters.nchw.graph import Activation, Parameter, RefusalError
+from edgekit.converters.nchw.quantization import (
+    CONSTANT_TYPES,
+    UINT8_SHIFT,
+    Levels,
+    Quantizations,
+)
 from edgekit.converters.onnx.call import OnnxCall
 from edgekit.errors import BadInputError
-from edgekit.ir import Array, Quantization
-from edgekit.ops.requantize import Requantize
-
-UINT8_SHIFT: Mapping[str, int] = {"int8": 0, "uint8": 128}
-"""The types of quantized activations, and what their int8 form is less."""
-CONSTANT_TYPES = ("int8", "uint8", "int32")
+from edgekit.ir import Array
 
 
-@dataclass(frozen=True)
-class Levels:
-    """An activation as integers of the type of the file."""
+class OnnxQuantizations(Quantizations):
+    """The scales that a walk over ONNX nodes has met."""
 
-    activation: Activation
-    dtype: str
-
-
-class Quantizations:
-    """The scales that a walk has met."""
-
-    def __init__(self, builder: GraphBuilder) -> None:
-        self.builder = builder
-        self.given = GivenScales()
-
-    def quantize(self, call: OnnxCall, name: str) -> Levels | Parameter:
+    def quantize_linear(self, call: OnnxCall, name: str) -> Levels | Parameter:
         """QuantizeLinear, whose result the file calls ``name``."""
         x = call.operand("x")
         scales, zero_points, dtype = _parameters(call, "y_scale", "y_zero_point")
@@ -49,38 +30,16 @@ class Quantizations:
             scales, zero_points = (_along(values, x.data, call) for values in (scales, zero_points))
             steps = np.rint(x.data.astype(np.float32) / scales.astype(np.float32))
             return Parameter(x.name, np.clip(steps + zero_points, low, high).astype(dtype))
-        if scales.size != 1:
-            raise RefusalError("scales per channel of an activation are not supported; use one")
-        zero_point = int(zero_points.reshape(-1)[0]) - UINT8_SHIFT[dtype]
-        quantization = Quantization(float(scales.reshape(-1)[0]), zero_point)
-        annotated = self._annotated(x, quantization)
-        self.given.levels.setdefault(annotated.tensor, name)
-        return Levels(annotated, dtype)
+        return self.quantize(x, scales, zero_points, dtype, name=name)
 
-    def _annotated(self, x: Activation, quantization: Quantization) -> Activation:
-        """The activation with this scale: itself, or its rescaled copy where it has another."""
-        known = self.given.activations.setdefault(x.tensor, quantization)
-        if known == quantization:
-            return x
-        tensor = self.builder.node("requantize", [x.tensor], Requantize())
-        self.given.activations[tensor] = quantization
-        return Activation(tensor, x.shape)
-
-    def dequantize(
+    def dequantize_linear(
         self, call: OnnxCall, x: Levels | Parameter, name: str
     ) -> Activation | Parameter:
         """DequantizeLinear."""
         if isinstance(x, Parameter):
             return self._constant(call, x, name)
         scales, zero_points, _ = _parameters(call, "x_scale", "x_zero_point", dtype=x.dtype)
-        if scales.size != 1:
-            raise RefusalError("scales per channel of an activation are not supported; use one")
-        zero_point = int(zero_points.reshape(-1)[0]) - UINT8_SHIFT[x.dtype]
-        quantization = Quantization(float(scales.reshape(-1)[0]), zero_point)
-        tensor = x.activation.tensor
-        if self.given.activations.setdefault(tensor, quantization) != quantization:
-            raise RefusalError("its scale is not the one of QuantizeLinear; use the same")
-        return x.activation
+        return self.dequantize(x, scales, zero_points)
 
     def _constant(self, call: OnnxCall, x: Parameter, name: str) -> Parameter:
         """A float constant; its scales per channel are those of output channels."""
@@ -91,7 +50,7 @@ class Quantizations:
         )
         integers = x.data.astype(np.int64) - _along(zero_points, x.data, call)
         values = integers * _along(scales, x.data, call).astype(np.float64)
-        self.given.constants[name] = GivenConstant(scales.reshape(-1), integers)
+        self.remember(name, integers, scales.reshape(-1))
         return Parameter(name, values.astype(np.float32))
 
 

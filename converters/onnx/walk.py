@@ -19,12 +19,13 @@ from edgekit.converters.nchw.graph import (
     Regrouped,
     check_size,
 )
+from edgekit.converters.nchw.quantization import UINT8_SHIFT, Levels
 from edgekit.converters.onnx.call import OnnxCall
 from edgekit.converters.onnx.inference import FOLDABLE, MOVES, NodeInference, Result
 from edgekit.converters.onnx.mapping import MAPPINGS, NEAREST_FORMS
 from edgekit.converters.onnx.movement import VIEWS
 from edgekit.converters.onnx.port_layouts import channels_last_inputs, channels_last_outputs
-from edgekit.converters.onnx.quantization import UINT8_SHIFT, Levels, Quantizations, moved
+from edgekit.converters.onnx.quantization import OnnxQuantizations, moved
 from edgekit.converters.onnx.records import (
     MICROSOFT,
     ONNX,
@@ -58,7 +59,7 @@ class GraphWalk:
         self.inference = NodeInference(onnx, model.versions)
         self.channels_last = channels_last_inputs(model) | channels_last_outputs(model)
         self.builder = GraphBuilder()
-        self.quantizations = Quantizations(self.builder)
+        self.quantizations = OnnxQuantizations(self.builder)
         self.values: dict[str, Value] = {}
         self.problems: list[str] = []
         self.dequantized: set[str] = set()
@@ -82,17 +83,7 @@ class GraphWalk:
         builder = self.builder
         graph = Graph(builder.tensors, tuple(builder.nodes), inputs, outputs, name=self.model.name)
         graph = graph.with_nodes(graph.nodes, graph.tensors.values()).verify()
-        return graph, self._given()
-
-    def _given(self) -> GivenScales:
-        """The scales of the constants of the graph, under the names that they have there."""
-        given = self.quantizations.given
-        constants = {
-            name: given.constants[source]
-            for name, source in self.builder.sources.items()
-            if source in given.constants
-        }
-        return GivenScales(given.activations, constants, given.levels, given.float_reads)
+        return graph, self.quantizations.collected()
 
     def _input(self, record: Any) -> Port:
         if record.name in self.channels_last:
@@ -227,12 +218,12 @@ class GraphWalk:
             raise BadInputError(f"{record}: it needs an input and an output")
         call = self._call(record, [Result(x.shape, "float32")], arguments)
         if record.op == QUANTIZE:
-            return self.quantizations.quantize(call, record.outputs[0])
+            return self.quantizations.quantize_linear(call, record.outputs[0])
         value = self.values[record.inputs[0]]
         if not isinstance(value, Levels | Parameter):
             raise RefusalError("its input is not quantized")
         self.dequantized.add(record.outputs[0])
-        return self.quantizations.dequantize(call, value, record.outputs[0])
+        return self.quantizations.dequantize_linear(call, value, record.outputs[0])
 
     def _mapped(self, record: OperatorRecord, inferred: Sequence[Result]) -> Sequence[Value]:
         arguments = self._arguments(record)

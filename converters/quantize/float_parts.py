@@ -51,7 +51,7 @@ def spread_scales(graph: Graph, known: Mapping[str, Quantization]) -> dict[str, 
             continue
         if (node.name in keeping or node.op == "mean") and source in scales:
             scales[result] = scales[source]
-        elif (own := _own_scale(graph.call(node))) is not None:
+        elif (own := own_scale(graph.call(node))) is not None:
             scales[result] = own
     return scales
 
@@ -67,7 +67,7 @@ def _demanded(call: Call) -> Quantization | None:
     return operator_of(call.node).output_quantization(dataclasses.replace(call, inputs=inputs))
 
 
-def _own_scale(call: Call) -> Quantization | None:
+def own_scale(call: Call) -> Quantization | None:
     """The scale that a function has whatever its input is."""
     if isinstance(call.node.attributes, Lookup):
         return RANGES.get(call.node.attributes.function)

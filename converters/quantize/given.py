@@ -2,13 +2,14 @@
 """Float graphs whose scales the source gives (QDQ models) become integer models, without samples.
 
 The multipliers are those of edgekit's operators, as for every other model: TensorFlow Lite's fixed
-point (edgekit/runners/source_onnx.py says where onnxruntime differs). A mere change of scale is a
-table of the 256 results that onnxruntime computes.
+point (edgekit/runners/source_layers.py says where runtimes differ). A mere change of scale is a
+table of the 256 results that the runtime of the source computes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -54,13 +55,13 @@ def quantize_as_given(graph: Graph, given: GivenScales) -> QGraph:
         if name not in scales and graph.tensors[name].dtype == "float32"
     ]
     problems += [
-        f"input '{port.name}': it has no scale; put QuantizeLinear behind it"
+        f"input '{port.name}': it has no scale; quantize it in front of the first layer"
         for port in graph.inputs
         if port.tensor not in scales
     ]
     if problems:
         raise UnsupportedError(*problems)
-    return _Integers(graph, scales, given.constants).run()
+    return _Integers(graph, scales, given).run()
 
 
 def judged_levels(graph: Graph, given: GivenScales) -> dict[str, str]:
@@ -75,7 +76,19 @@ def judged_levels(graph: Graph, given: GivenScales) -> dict[str, str]:
         weighted = node.op in WEIGHTED_CHANNEL_AXIS
         if kept & set(node.inputs) or (weighted and node.inputs[WEIGHTS] not in given.constants):
             levels.pop(node.outputs[0], None)
+        if node.outputs[0] in levels and _is_saturation(node, given.activations):
+            levels.setdefault(node.inputs[0], levels[node.outputs[0]])
     return levels
+
+
+def _is_saturation(node: Node, known: Mapping[str, Quantization]) -> bool:
+    """Whether a clamp in front of the integers cuts off what has no level: then it goes away."""
+    if not isinstance(node.attributes, Requantize) or node.inputs[0] in known:
+        return False
+    scale, bounds = known[node.outputs[0]], node.attributes
+    low = -math.inf if bounds.minimum is None else bounds.minimum / scale.scale
+    high = math.inf if bounds.maximum is None else bounds.maximum / scale.scale
+    return low + scale.zero_point < -127.5 and high + scale.zero_point > 126.5
 
 
 class _Integers:
@@ -85,9 +98,10 @@ class _Integers:
         self,
         graph: Graph,
         scales: Mapping[str, Quantization],
-        constants: Mapping[str, GivenConstant],
+        given: GivenScales,
     ) -> None:
-        self.graph, self.scales, self.constants = graph, scales, constants
+        self.graph, self.scales, self.constants = graph, scales, given.constants
+        self.inverse_scales = given.inverse_scales
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.problems: list[str] = []
@@ -147,7 +161,7 @@ class _Integers:
                 data=None,
             )
             if tensor.data is not None:
-                levels = np.array(_table(Requantize(), tensor, rescaled), np.int8)
+                levels = np.array(self._table(Requantize(), tensor, rescaled), np.int8)
                 data = levels[tensor.data.astype(np.int64) + 128]
                 rescaled = constant(rescaled.name, data, quantization=call.output.quantization)
                 self.tensors[rescaled.name] = rescaled
@@ -169,9 +183,25 @@ class _Integers:
                 inputs=(source.name,),
                 outputs=(result.name,),
                 attributes=Lookup(COMPOSITE),
-                arithmetic=LookupArithmetic(_table(bounds, source, result)),
+                arithmetic=LookupArithmetic(self._table(bounds, source, result)),
             )
         )
+
+    def _table(self, bounds: Requantize, source: Tensor, result: Tensor) -> tuple[int, ...]:
+        """Dequantize, a clamp and quantize of every level: float32, halves to even."""
+        before, after = source.quantization, result.quantization
+        assert before is not None and after is not None
+        values = (LEVELS - before.zero_point).astype(np.float32) * np.float32(before.scale)
+        low = None if bounds.minimum is None else np.float32(bounds.minimum)
+        high = None if bounds.maximum is None else np.float32(bounds.maximum)
+        if low is not None or high is not None:
+            values = np.clip(values, low, high)
+        with np.errstate(over="ignore"):
+            if self.inverse_scales:
+                steps = np.rint(values * np.float32(1.0 / after.scale))
+            else:
+                steps = np.rint(values / np.float32(after.scale))
+        return tuple(int(v) for v in np.clip(steps + after.zero_point, -128, 127))
 
     def _operand(self, call: Call, position: int) -> Tensor:
         """An integer activation; a constant of element-wise arithmetic by its own scale."""
@@ -213,7 +243,13 @@ class _Integers:
         scales = np.broadcast_to(scales, (channels,))
         axis = WEIGHTED_CHANNEL_AXIS[call.node.op]
         shape = [-1 if i == axis else 1 for i in range(weights.ndim)]
-        integers = np.rint(weights.astype(np.float64) / scales.reshape(shape))
+        steps = weights.astype(np.float64) / scales.reshape(shape)
+        integers = np.rint(steps)
+        if np.abs(steps - integers).max() > 0.1:  # less by far where the scales are the channels'
+            self.problems.append(
+                f"{call.node}: its weight scales are not those of output channels; quantize weights "
+                "per output channel or per tensor"
+            )
         if integers.min() < -128 or integers.max() > 127:
             self.problems.append(
                 f"{call.node}: its weights less their zero point leave int8; quantize weights "
@@ -245,20 +281,6 @@ class _Integers:
             return np.clip(integers, INT32_MIN, INT32_MAX).astype(np.int32)
         steps = round_half_away(values.astype(np.float64) / scales)
         return np.clip(steps, INT32_MIN, INT32_MAX).astype(np.int32)
-
-
-def _table(bounds: Requantize, source: Tensor, result: Tensor) -> tuple[int, ...]:
-    """DequantizeLinear, a clamp and QuantizeLinear of every level: float32, halves to even."""
-    before, after = source.quantization, result.quantization
-    assert before is not None and after is not None
-    values = (LEVELS - before.zero_point).astype(np.float32) * np.float32(before.scale)
-    low = None if bounds.minimum is None else np.float32(bounds.minimum)
-    high = None if bounds.maximum is None else np.float32(bounds.maximum)
-    if low is not None or high is not None:
-        values = np.clip(values, low, high)
-    with np.errstate(over="ignore"):
-        steps = np.rint(values / np.float32(after.scale))
-    return tuple(int(v) for v in np.clip(steps + after.zero_point, -128, 127))
 
 
 def _is_scale(given: Array, scales: Array) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.converters.given_scales import GivenScales
 from edgekit.converters.nchw.graph import (
     TO_STORAGE,
     Activation,
@@ -20,26 +21,30 @@ from edgekit.converters.nchw.graph import (
     SourceCall,
     check_size,
 )
+from edgekit.converters.nchw.quantization import Levels
 from edgekit.converters.torch.folding import FOLDABLE
 from edgekit.converters.torch.mapping import MAPPERS, NEAREST, PERMUTATIONS, VIEWS
 from edgekit.converters.torch.movement import SEARCHES
+from edgekit.converters.torch.quantization import DEQUANTIZE, QuantizedCalls, is_quantization
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import Graph, Port, Shape
 from edgekit.limits import MAX_FOLDED_ELEMENTS
 
 
 class ProgramReader:
-    """One walk over an exported graph. Values are tensors (constants), Activations or tuples."""
+    """One walk over an exported graph. Values are tensors (constants), Activations, Levels, tuples."""
 
     def __init__(self, torch: Any, program: Any, name: str) -> None:
         self.torch, self.program, self.name = torch, program, name
         self.builder = GraphBuilder()
         self.values: dict[Any, Any] = {}
         self.names: dict[int, str] = {}
+        self.quantized = QuantizedCalls(torch, self.builder, self.names)
         self.problems: list[str] = []
         self.inputs: list[Port] = []
 
-    def run(self) -> Graph:
+    def run(self) -> tuple[Graph, GivenScales]:
+        """The float graph, and the scales that the program gives for it."""
         self._read_inputs()
         for node in self.program.graph.nodes:
             if node.op == "call_function":
@@ -53,7 +58,8 @@ class ProgramReader:
         graph = Graph(
             builder.tensors, tuple(builder.nodes), tuple(self.inputs), outputs, name=self.name
         )
-        return graph.with_nodes(graph.nodes, graph.tensors.values()).verify()
+        graph = graph.with_nodes(graph.nodes, graph.tensors.values()).verify()
+        return graph, self.quantized.quantizations.collected()
 
     def _read_inputs(self) -> None:
         placeholders = [node for node in self.program.graph.nodes if node.op == "placeholder"]
@@ -76,7 +82,7 @@ class ProgramReader:
         if fake.dtype != self.torch.float32:
             dtype = str(fake.dtype).removeprefix("torch.")
             raise BadInputError(f"input '{node.name}': it is {dtype}; export with float32 inputs")
-        shape = _static_shape(fake)
+        shape = self._result_shape(fake)
         if shape is None or len(shape) < 2 or shape[0] != 1:
             given = tuple(str(size) for size in fake.shape)
             raise BadInputError(
@@ -107,6 +113,7 @@ class ProgramReader:
         for position, result in enumerate(results):
             value = self.values.get(result) if isinstance(result, self.torch.fx.Node) else result
             name = "output" if len(results) == 1 else f"output_{position}"
+            value = value.activation if isinstance(value, Levels) else value
             if isinstance(value, Regrouped):
                 rank = len(value.shape)
                 self.problems.append(f"output '{name}': it has rank {rank}; up to 4 is supported")
@@ -130,8 +137,7 @@ class ProgramReader:
         if node.target is operator.getitem:
             self._read_item(node)
             return
-        op = getattr(node.target, "_schema", None)
-        label = op.name.removeprefix("aten::") if op is not None else str(node.target)
+        label = node_label(node)
         source = _module_path(node)
         self.builder.begin(name=node.name, source=source)
         try:
@@ -149,13 +155,23 @@ class ProgramReader:
         self.problems.append(f"getitem '{source}': only the first result is supported")
         self.values[node] = self._unknown(node)
 
+    def _result_shape(self, fake: Any) -> Shape | None:
+        return static_shape(fake)
+
     def _unknown(self, node: Any) -> Any:
         """A stand-in for the result of a refused call, so that the walk can go on."""
         fake = node.meta.get("val")
-        if isinstance(fake, self.torch.Tensor) and (shape := _static_shape(fake)) is not None:
+        constant = all(
+            isinstance(self.values.get(n), self.torch.Tensor) for n in node.all_input_nodes
+        )
+        if constant and is_quantization(node_label(node)) and isinstance(fake, self.torch.Tensor):
+            return self.torch.zeros(()).expand(static_shape(fake) or ())
+        if isinstance(fake, self.torch.Tensor) and (
+            (shape := self._result_shape(fake)) is not None
+        ):
             return self.builder.placeholder(f"{node.name}?", shape)
         if isinstance(fake, tuple | list):
-            shapes = [_static_shape(f) if hasattr(f, "shape") else None for f in fake]
+            shapes = [self._result_shape(f) if hasattr(f, "shape") else None for f in fake]
             return tuple(
                 self.builder.placeholder(f"{node.name}?{i}", shape if shape is not None else (1,))
                 for i, shape in enumerate(shapes)
@@ -167,6 +183,11 @@ class ProgramReader:
         if fake is None and not node.users:
             return None  # an assertion about metadata
         arguments = self._arguments(node)
+        if is_quantization(label):
+            return self.quantized.read(node, label, arguments)
+        if any(isinstance(v, Levels) for v in _flatten(arguments.values())):
+            raise RefusalError("it works on integers; dequantize in front of it")
+        self._note_float_reads(node)
         tensors = [v for v in _flatten(arguments.values()) if isinstance(v, self.torch.Tensor)]
         if not any(isinstance(v, Activation) for v in _flatten(arguments.values())):
             return self._folded(node, label, tensors)
@@ -180,18 +201,26 @@ class ProgramReader:
         first = fake[0] if isinstance(fake, tuple | list) else fake
         values = [v for v in _flatten(arguments.values()) if isinstance(v, Activation)]
         self._check_types(label, first, values)
-        shape = _static_shape(first)
+        shape = self._result_shape(first)
         if shape is None:
             raise RefusalError("its shape is dynamic; export at batch 1 without dynamic_shapes")
         check_size(shape)
         if len(shape) == 4 and shape[0] != 1:
             raise RefusalError(f"its result has shape {shape}; the first dimension must be 1")
         arguments = {name: self._as_value(value) for name, value in arguments.items()}
-        shapes = tuple(_static_shape(f) or () for f in _flatten([fake]) if hasattr(f, "shape"))
+        fakes = [f for f in _flatten([fake]) if hasattr(f, "shape")]
+        shapes = tuple(self._result_shape(f) or () for f in fakes)
         value = MAPPERS[label](SourceCall(self.builder, label, arguments, shape, shapes))
         if isinstance(value, tuple):
             return value
         return (value,) if isinstance(fake, tuple | list) else value
+
+    def _note_float_reads(self, node: Any) -> None:
+        """Note what is read without dequantize in between."""
+        for source in node.all_input_nodes:
+            value = self.values.get(source)
+            if isinstance(value, Activation) and node_label(source) not in DEQUANTIZE:
+                self.quantized.quantizations.given.float_reads.add(value.tensor)
 
     def _check_types(self, label: str, result: Any, values: Sequence[Activation]) -> None:
         """Raise RefusalError unless all is float32, or indices that only change their shape."""
@@ -248,13 +277,13 @@ class ProgramReader:
         results = [f for f in _flatten([fake]) if isinstance(f, self.torch.Tensor)]
         if label not in FOLDABLE or not results:
             raise RefusalError("it is computed from constants only; precompute it in the module")
-        for shape in map(_static_shape, results):
+        for shape in map(static_shape, results):
             if shape is None or math.prod(shape) > MAX_FOLDED_ELEMENTS:
                 raise RefusalError(f"a constant of shape {shape} is too large")
         arguments = [self._resolve(value) for value in node.args]
         keywords = {name: self._resolve(value) for name, value in node.kwargs.items()}
         result = node.target(*arguments, **keywords)
-        if len(tensors) == 1 and label in ("permute", "t", "transpose", "clone", "detach", "view"):
+        if len(tensors) == 1 and label in (*VIEWS, *PERMUTATIONS):
             self.names[id(result)] = self._name_of(tensors[0])
         return result
 
@@ -267,7 +296,13 @@ def _flatten(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _static_shape(fake: Any) -> Shape | None:
+def node_label(node: Any) -> str:
+    """The operator of a call, without ATen's namespace and without overload."""
+    schema = getattr(node.target, "_schema", None)
+    return str(node.target) if schema is None else str(schema.name).removeprefix("aten::")
+
+
+def static_shape(fake: Any) -> Shape | None:
     if not all(isinstance(size, int) for size in fake.shape):
         return None
     return tuple(int(size) for size in fake.shape)

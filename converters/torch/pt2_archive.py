@@ -23,15 +23,17 @@ from edgekit.limits import MAX_FILE_BYTES, MAX_JSON_BYTES
 
 REMEDY = "write it with torch.export.save(torch.export.export(module.eval(), inputs), path)"
 SYMBOLIC_KEYS = {"as_expr", "expr_str", "as_sym_int", "as_sym_bool", "as_sym_float"}
-SAFE_TARGETS = ("torch.ops.aten.", "_operator.getitem")
+SAFE_TARGETS = ("torch.ops.aten.", "torch.ops.quantized_decomposed.", "_operator.getitem")
 
 
 def screen_archive(path: Path) -> None:
     """Raise where a .pt2 file is no archive of one static graph of ATen operators.
 
+    PyTorch's operators that quantize and dequantize are let through as well.
+
     Raises:
         BadInputError: it is no such archive, or loading it would execute what it contains.
-        UnsupportedError: it calls operators outside ATen, or its shapes are dynamic.
+        UnsupportedError: it calls other operators, or its shapes are dynamic.
     """
     if not path.is_file():
         raise BadInputError(f"{path}: there is no such file")
@@ -108,8 +110,13 @@ def _screen_model(path: Path, model: Any) -> None:
     targets = {node["target"] for node in model["graph_module"]["graph"]["nodes"]}
     foreign = sorted(t for t in targets if not t.startswith(SAFE_TARGETS))
     if foreign:
-        remedy = "it is not an ATen operator; write the module with torch.nn layers"
-        raise UnsupportedError(*(f"{path}: {target}: {remedy}" for target in foreign))
+        raise UnsupportedError(*(f"{path}: {target}: {_remedy(target)}" for target in foreign))
+
+
+def _remedy(target: str) -> str:
+    if target.startswith("torch.ops.torchao."):
+        return "not supported; quantize with prepare_pt2e and convert_pt2e"
+    return "it is not an ATen operator; write the module with torch.nn layers"
 
 
 def _is_symbolic(tree: Any) -> bool:

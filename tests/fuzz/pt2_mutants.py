@@ -62,7 +62,54 @@ def small_modules() -> list[tuple[Any, tuple[Any, ...]]]:
         (Residual().eval(), noise(1, 3, 8, 8)),
         (Shapes().eval(), noise(1, 6, 5, 6)),
         (stack.eval(), noise(1, 1, 9, 4)),
+        (_quantized_module(), noise(1, 3, 6, 6)),
     ]
+
+
+def _quantized_module() -> Any:
+    """As convert_pt2e writes them: int8 and uint8 levels, weights per channel and per tensor."""
+    import importlib
+
+    import torch
+    from torch import nn
+
+    importlib.import_module("torch.ao.quantization.fx._decomposed")  # defines the operators
+    library = torch.ops.quantized_decomposed
+
+    def through(x: Any, scale: float, zero_point: int, *levels: Any) -> Any:
+        x = library.quantize_per_tensor(x, scale, zero_point, *levels)
+        return library.dequantize_per_tensor(x, scale, zero_point, *levels)
+
+    class Quantized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            integers = torch.arange(-54, 54).reshape(4, 3, 3, 3)
+            self.register_buffer("levels", integers.to(torch.int8))
+            self.register_buffer("scales", torch.linspace(0.01, 0.04, 4))
+            self.register_buffer("zeros", torch.zeros(4, dtype=torch.int64))
+            self.register_buffer("bias", torch.arange(-200, 200, 100, dtype=torch.int32))
+            self.register_buffer("scale", torch.tensor(0.0625))
+            self.register_buffer("zero", torch.tensor(-4))
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x: Any) -> Any:
+            int8, uint8 = (-128, 127, torch.int8), (0, 255, torch.uint8)
+            x = through(x, 0.05, 130, *uint8)
+            weights = library.dequantize_per_channel(
+                self.levels, self.scales, self.zeros, 0, -127, 127, torch.int8
+            )
+            bias = library.dequantize_per_channel(
+                self.bias, self.scales * 0.05, self.zeros, 0, -(2**31), 2**31 - 1, torch.int32
+            )
+            y = torch.relu(nn.functional.conv2d(x, weights, bias, padding=1))
+            y = through(y, 0.07, 10, 10, 127, torch.uint8)
+            y = library.quantize_per_tensor.tensor(y.mean((2, 3)), self.scale, self.zero, *int8)
+            y = library.dequantize_per_tensor.tensor(y, self.scale, self.zero, *int8)
+            weights = library.quantize_per_tensor(self.head.weight, 0.01, 0, -127, 127, torch.int8)
+            weights = library.dequantize_per_tensor(weights, 0.01, 0, -127, 127, torch.int8)
+            return through(nn.functional.linear(y, weights, self.head.bias), 0.02, 3, *int8)
+
+    return Quantized().eval()
 
 
 class Pt2Mutants:

@@ -59,11 +59,18 @@ class Costs:
 
     def instructions(self, kernel: Kernel, call: Call) -> float:
         """Estimated instructions of one whole layer, without the driver's calls."""
+        return self.in_blocks(kernel, call)[0]
+
+    def in_blocks(self, kernel: Kernel, call: Call) -> tuple[float, float]:
+        """Those of one whole layer, and what each block of channels but one adds to them."""
         features = kernel.features(call)
         coefficients = self.kernels.get(kernel.costs_as or kernel.symbol)
         if coefficients is None:
-            return UNFITTED.get(kernel.isa, UNFITTED_FAST) * sum(features.values())
-        return sum(coefficients.get(name, 0.0) * count for name, count in features.items())
+            each = UNFITTED.get(kernel.isa, UNFITTED_FAST)
+            coefficients = dict.fromkeys(features, each)
+        costs = {name: coefficients.get(name, 0.0) * count for name, count in features.items()}
+        again = sum(cost for name, cost in costs.items() if name in kernel.shared)
+        return sum(costs.values()), again
 
 
 def load_costs(target: Target) -> Costs:

@@ -154,6 +154,7 @@ class Kernel:
     lane_bound: what the sums that share a register with others can reach at most (packed lanes), None
         where none do.
     features: the counts of one whole layer of which its instructions are a weighted sum.
+    shared: those of them that every block of channels of a row has again (channel_blocks).
     costs_as: the kernel whose coefficients are its own: one with the same loops.
     stack_bytes: upper bound of its stack frame and of what it calls, over all targets.
     """
@@ -173,6 +174,7 @@ class Kernel:
     accumulates: bool = False
     lane_bound: Callable[[Call], int | None] = no_lanes
     features: Callable[[Call], Features] = plain_features
+    shared: frozenset[str] = frozenset({"layers", "rows", "pixels"})
     costs_as: str | None = None
     stack_bytes: int = 256
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 from edgekit.column_blocks import ColumnBlocks
 from edgekit.costs import Costs
@@ -20,38 +21,42 @@ COPIED_BYTE = 0.6
 """Instructions of memcpy for each byte that moves from a tile to the kept rows."""
 COPY_CALL = 40.0
 """Instructions of a call of memcpy."""
-TILE_PIXELS = 4
-LANES_GROUP = 19.0
-LANES_TILE = 90.0
-"""The DSP pointwise kernel expands 4 pixels again for each block: per tile, per 4 channels."""
 
 
 def layer_cost(call: Call, step: Step, costs: Costs) -> float:
-    """A layer over its whole map."""
+    """A layer over its whole map, in as many calls as its loop has rows.
+
+    A kernel that takes pixels in groups has a rest in every call.
+    """
     assert step.kernel is not None
     rows = step.loop.output_height if step.loop else 1
-    return costs.instructions(step.kernel, call) + ROW_CALL * rows
+    if rows == 1 or step.kernel.accumulates:  # which takes rows of the input
+        return costs.instructions(step.kernel, call) + ROW_CALL * rows
+    return rows * (_row(call, step.kernel, costs).instructions + ROW_CALL)
 
 
-def row_cost(call: Call, step: Step, costs: Costs) -> float:
-    """A layer row by row: a kernel that takes pixels in groups has a rest in every row."""
-    assert step.kernel is not None
-    if step.loop is None:
-        return layer_cost(call, step, costs)
-    rows = step.loop.output_height
-    return rows * (_instructions_of_a_row(call, step.kernel, costs) + ROW_CALL)
+@dataclass(frozen=True)
+class _Row:
+    """The instructions of a row, and what each block of its channels but one adds to them."""
+
+    instructions: float
+    again: float
 
 
-def _instructions_of_a_row(call: Call, kernel: Kernel, costs: Costs) -> float:
+def _row(call: Call, kernel: Kernel, costs: Costs) -> _Row:
+    """Of an output row; never less than its share of the whole layer."""
     height = map_size(call.output.shape)[0]
+    whole, again = costs.in_blocks(kernel, call)
+    share = _Row(whole / height, again / height)
     if not kernel.flat or height == 1 or len(call.output.shape) != 4:
-        return costs.instructions(kernel, call) / height
+        return share
     one_row = dataclasses.replace(
         call,
         outputs=(_of_height_1(call.output),),
         inputs=tuple(_row_of(call, t) for t in call.inputs),
     )
-    return costs.instructions(kernel, one_row)
+    instructions, again = costs.in_blocks(kernel, one_row)
+    return _Row(max(instructions, share.instructions), max(again, share.again))
 
 
 def _row_of(call: Call, tensor: Tensor) -> Tensor:
@@ -78,20 +83,18 @@ def pair_cost(
     made = heights[0]
     if pair.kept_rows == 0:
         made = sum(len(second.loop.rows_of(y)) for y in range(heights[1]))
-    again = 0.0
-    if first.kernel.isa != "ref":
-        tiles = -(-first.loop.output_width // TILE_PIXELS)
-        groups = -(-map_size(producer.activations[0].shape)[2] // 4)
-        again = (blocks - 1) * tiles * (LANES_TILE + LANES_GROUP * groups)
-    rows = made * (
-        _instructions_of_a_row(producer, first.kernel, costs) + again + ROW_CALL * blocks
-    )
     assert second.kernel is not None
-    rows += heights[1] * BLOCK_CALL * blocks + costs.instructions(second.kernel, consumer)
+    produced, consumed = _row(producer, first.kernel, costs), _row(consumer, second.kernel, costs)
+    rows = made * (_in_blocks(produced, blocks) + ROW_CALL * blocks)
+    rows += heights[1] * (_in_blocks(consumed, blocks) + BLOCK_CALL * blocks)
     if pair.tile_rows and pair.kept_rows:
         moved = min(pair.kept_rows, pair.tile_rows, axis.kernel)
         rows += heights[1] * moved * blocks * (COPIED_BYTE * pair.block_row_bytes + COPY_CALL)
     return rows
+
+
+def _in_blocks(row: _Row, blocks: int) -> float:
+    return row.instructions + (blocks - 1) * row.again
 
 
 def _column_pair_cost(
@@ -106,8 +109,8 @@ def _column_pair_cost(
     kernel, other = (step.kernel for step in steps)
     assert first is not None and second is not None and kernel is not None and other is not None
     blocks = list(columns.blocks())
-    produced = _instructions_of_a_row(calls[0], kernel, costs) + ROW_CALL * len(blocks)
+    produced = _row(calls[0], kernel, costs).instructions + ROW_CALL * len(blocks)
     shifted = sum(block.made - block.first for block in blocks) * columns.pixel_bytes
     moved = COPIED_BYTE * shifted + 2 * COPY_CALL * len(blocks)
-    consumed = _instructions_of_a_row(calls[1], other, costs) + BLOCK_CALL * len(blocks)
+    consumed = _row(calls[1], other, costs).instructions + BLOCK_CALL * len(blocks)
     return first.output_height * (produced + moved) + second.output_height * consumed

@@ -16,6 +16,7 @@ from edgekit.ops._dsp_pairs import (
     sums_refusal,
 )
 from edgekit.ops._dsp_windows import (
+    GATHERING,
     convolution_windows,
     gather_features,
     geometry_struct,
@@ -87,6 +88,7 @@ DSP_PACKED = Kernel(
     accepts=_accepts,
     lane_bound=lambda call: lane_bound(_layer(call)),
     features=_features,
+    shared=GATHERING | {"rows", "calls", "tiles", "tile_groups"},
     scratch_bytes=_scratch_bytes,
     writes=("nhwc", "row_planar"),
     write_behind=BY_ROW,

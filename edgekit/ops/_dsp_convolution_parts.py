@@ -12,6 +12,7 @@ from edgekit.ops._dsp_pairs import (
 )
 from edgekit.ops._dsp_parts import PartedLayer, parted_layer, parts_struct
 from edgekit.ops._dsp_windows import (
+    GATHERING,
     ConvolutionWindows,
     convolution_windows,
     gather_features,
@@ -90,6 +91,7 @@ DSP_PARTS = Kernel(
     accepts=_accepts,
     lane_bound=lambda call: _layer(call).lane_bound,
     features=_features,
+    shared=GATHERING | {"rows", "parts", "part_groups"},
     scratch_bytes=_scratch_bytes,
     write_behind=BY_ROW,
     channel_blocks=lambda call: 2,

@@ -123,6 +123,7 @@ def _kernel(kernel: int, stride: int, *, stack_bytes: int = 384) -> Kernel:
         pack=functools.partial(_pack, stride=stride),
         accepts=functools.partial(_accepts, kernel=kernel, stride=stride),
         features=_features,
+        shared=frozenset({"rows"}),
         input_layouts=_input_layouts,
         needs_padding_row=True,
         write_behind=BY_ROW,

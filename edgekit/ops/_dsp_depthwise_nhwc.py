@@ -188,6 +188,7 @@ DSP_NHWC = Kernel(
     pack=_pack,
     accepts=_accepts,
     features=_features,
+    shared=frozenset({"rows", "stretches", "stretch_rows", "stretch_taps", "stretch_runs", "runs"}),
     scratch_bytes=_scratch_bytes,
     needs_padding_row=True,
     write_behind=BY_ROW,

@@ -76,6 +76,7 @@ DSP_4X2 = Kernel(
     accepts=_accepts,
     lane_bound=lambda call: lane_bound(paired_layer(call)),
     features=_features,
+    shared=frozenset({"layers", "tiles", "tile_groups"}),
     scratch_bytes=_scratch_bytes,
     writes=("nhwc", "row_planar"),
     write_behind=WriteBehind(grain=TILE_PIXELS, buffered=True),

@@ -137,6 +137,15 @@ def geometry_struct(call: Call, windows: ConvolutionWindows) -> CStruct:
     )
 
 
+GATHERING = frozenset(
+    {
+        *("gathered_rows", "split_rows", "segments", "short_segments"),
+        *("tail_tiles", "tail_groups", "padded_rows"),
+    }
+)
+"""The counts of ``gather_features`` and ``padded_rows``, of which every block of channels has all."""
+
+
 def gather_features(windows: ConvolutionWindows) -> dict[str, float]:
     """Of the windows of a tile of 4 pixels, besides its groups."""
     kernel_rows = windows.height.kernel

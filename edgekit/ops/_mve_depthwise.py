@@ -136,6 +136,7 @@ MVE = Kernel(
     pack=_pack,
     accepts=_accepts,
     features=_features,
+    shared=frozenset({"rows", "pixels", "stretches", "stretch_taps"}),
     scratch_bytes=lambda call, binding: call.output.shape[3],
     write_behind=BY_ROW,
     channel_blocks=lambda call: _LANES,

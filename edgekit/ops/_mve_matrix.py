@@ -83,6 +83,10 @@ def columns_inside(call: Call) -> range:
     return range(begin, min(max(end, begin), call.output.shape[2]))
 
 
+TILES = frozenset(f"tiles_{size}" for size in range(1, TILE_PIXELS + 1))
+"""The counts of ``matrix_features`` of which every block of channels has all."""
+
+
 def matrix_features(*, pixels: int, channels: int, depth: int) -> dict[str, float]:
     """Tiles of 3, 2 or 1 pixels, each of groups of 4 channels, each of chunks of 16 taps."""
     chunks, quads = -(-depth // LANES), -(-channels // CHANNEL_GROUP)

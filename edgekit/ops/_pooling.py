@@ -200,6 +200,7 @@ def pool_kernel(
         kind="rows",
         pack=pack,
         features=_features,
+        shared=frozenset({"layers", "rows", "pixels", "pixel_taps"}),
         write_behind=BY_ROW,
         channel_blocks=lambda call: 1,
         stack_bytes=128,

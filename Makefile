@@ -5,6 +5,8 @@ PYTHON = python3
 TORCH_INDEX ?=
 PYTEST_JOBS = 2
 FUZZ_COUNT ?= 10000
+FUZZ_KERNEL_COUNT ?= 100000
+FUZZ_PLAN_COUNT ?= 1000
 FUZZ_SEED ?= 0
 FUZZ_SECONDS ?= 0
 
@@ -22,6 +24,8 @@ help: ## list the targets and variables
 	@echo '                     https://download.pytorch.org/whl/cpu'
 	@echo 'PYTEST_JOBS=2        test processes'
 	@echo 'FUZZ_COUNT=10000     mutated .tflite and .onnx files (one .pt2 for every hundred)'
+	@echo 'FUZZ_KERNEL_COUNT=100000  random layers for each family of kernels, on all of its cores'
+	@echo 'FUZZ_PLAN_COUNT=1000 random models under random schedules; each 10th on a Cortex-M7, too'
 	@echo 'FUZZ_SEED=0          which ones'
 	@echo 'FUZZ_SECONDS=0       stop each kind after; 0: no limit'
 
@@ -59,13 +63,17 @@ sizes: setup ## code bytes of the kernels that the visual wake words network nee
 costs: setup ## fit the cost model of every kernel on the emulated cores; writes targets/costs
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fit_costs.py
 
-fuzz: setup ## convert mutated model files; what fails is kept in .cache/fuzz
+fuzz: setup ## mutated model files, random layers through every kernel, random schedules
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) \
 	    --count $(FUZZ_COUNT) --seconds $(FUZZ_SECONDS)
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind onnx \
 	    --count $(FUZZ_COUNT) --seconds $(FUZZ_SECONDS)
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind pt2 \
 	    --count $$(($(FUZZ_COUNT) / 100)) --seconds $(FUZZ_SECONDS)
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind schedules \
+	    --count $(FUZZ_PLAN_COUNT) --emulate 10 --seconds $(FUZZ_SECONDS)
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) --kind kernels \
+	    --count $(FUZZ_KERNEL_COUNT) --seconds $(FUZZ_SECONDS)
 
 clean: ## remove .venv and everything that was built
 	rm -rf .venv .cache .hypothesis build dist *.egg-info

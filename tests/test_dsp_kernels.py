@@ -13,13 +13,11 @@ from support.dsp_cases import (
     crafted_pointwise,
     noise,
     pointwise,
-    random_pointwise,
     weighted_call,
 )
 from support.dsp_convolution_cases import (
     convolution,
     crafted_convolutions,
-    random_convolutions,
 )
 from support.dsp_depthwise_cases import (
     any_depthwise,
@@ -27,12 +25,10 @@ from support.dsp_depthwise_cases import (
     crafted_nhwc,
     depthwise,
     planar_kernel,
-    random_depthwise,
 )
 from support.kernel_library import host_library
 from support.kernel_trials import (
     HOST_COMPILERS,
-    Trial,
     build_for_core,
     count_on_core,
     run_on_core,
@@ -41,6 +37,8 @@ from support.kernel_trials import (
     whole_map,
     write_program,
 )
+from support.random_trials import random_trials
+from support.trial_memory import Trial
 
 from edgekit.build.cross import compile_objects
 from edgekit.build.stack import stack_bound
@@ -59,20 +57,15 @@ from edgekit.ops._dsp_windows import convolution_windows
 from edgekit.target import load_target
 from edgekit.window import Axis, Window
 
-OTHER_CORES = ("cortex-m7", "cortex-m33", "cortex-m55")
+CORES = ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 KERNELS = (DSP_4X2, DSP_PACKED, DSP_PARTS, *ROW_PLANAR, DSP_NHWC)
 SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "pointwise": lambda: tuple(crafted_pointwise()),
     "depthwise": lambda: tuple(crafted_depthwise()),
     "depthwise_nhwc": lambda: tuple(crafted_nhwc()),
     "convolutions": lambda: tuple(crafted_convolutions()),
-    "random": lambda: (*random_pointwise(60), *random_depthwise(60), *random_convolutions(60)),
 }
 RequireProgram = Callable[[str], str]
-
-
-def _few_trials() -> tuple[Trial, ...]:
-    return (*random_pointwise(8), *random_depthwise(8), *random_convolutions(12))
 
 
 def _write(folder: Path, trials: Sequence[Trial], platform: str) -> list[Path]:
@@ -106,17 +99,6 @@ def test_kernel_equals_reference_on_cortex_m4(
     assert run_on_core(build_for_core(sources, target), target) == ["done"]
 
 
-@pytest.mark.parametrize("core", OTHER_CORES)
-def test_kernel_equals_reference_on_other_cores(
-    core: str, tmp_path: Path, require_program: RequireProgram
-) -> None:
-    require_program("qemu-system-arm")
-    require_program("arm-none-eabi-gcc")
-    target = load_target(core)
-    elf = build_for_core(_write(tmp_path, _few_trials(), "emulated"), target)
-    assert run_on_core(elf, target) == ["done"]
-
-
 @pytest.mark.parametrize("rows", range(2, 13))
 def test_last_taps_of_kernel_rows_share_groups(rows: int) -> None:
     """9 taps in a row, so that the groups of last taps have any number of rows."""
@@ -134,12 +116,12 @@ def test_kernel_survives_every_optimization(
     require_program("qemu-system-arm")
     require_program("arm-none-eabi-gcc")
     target = load_target("cortex-m4")
-    sources = _write(tmp_path, _few_trials(), "emulated")
+    sources = _write(tmp_path, tuple(random_trials("dsp", seed=1, count=39)), "emulated")
     elf = build_for_core(sources, target, extra_flags=(optimization,))
     assert run_on_core(elf, target) == ["done"]
 
 
-@pytest.mark.parametrize("core", ["cortex-m4", *OTHER_CORES])
+@pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.symbol)
 def test_stack_stays_within_what_the_kernel_states(
     kernel: Kernel, core: str, tmp_path: Path, require_program: RequireProgram

@@ -10,7 +10,6 @@ import pytest
 from support.dsp_cases import noise, pointwise
 from support.graphs import GRAPHS
 from support.kernel_trials import (
-    Trial,
     build_for_core,
     count_on_core,
     run_on_core,
@@ -24,9 +23,9 @@ from support.mve_cases import (
     crafted_convolutions,
     crafted_depthwise,
     depthwise,
-    random_convolutions,
-    random_depthwise,
 )
+from support.random_trials import random_trials
+from support.trial_memory import Trial
 
 from edgekit.build.cross import compile_objects
 from edgekit.build.stack import stack_bound
@@ -45,7 +44,6 @@ KERNELS = (POINTWISE, CONV2D, DEPTHWISE, FULLY_CONNECTED)
 SUITES: dict[str, Callable[[], Sequence[Trial]]] = {
     "convolution": lambda: tuple(crafted_convolutions()),
     "depthwise": lambda: tuple(crafted_depthwise()),
-    "random": lambda: (*random_convolutions(60), *random_depthwise(60)),
 }
 RequireProgram = Callable[[str], str]
 
@@ -87,7 +85,7 @@ def test_kernel_survives_every_optimization(
     require_program("qemu-system-arm")
     require_program("arm-none-eabi-gcc")
     target = load_target("cortex-m55")
-    sources = _write(tmp_path, (*random_convolutions(8), *random_depthwise(8)), "emulated")
+    sources = _write(tmp_path, tuple(random_trials("mve", seed=1, count=16)), "emulated")
     elf = build_for_core(sources, target, extra_flags=(optimization,))
     assert run_on_core(elf, target) == ["done"]
 

@@ -14,8 +14,8 @@ from support.dsp_cases import crafted_pointwise
 from support.dsp_depthwise_cases import crafted_depthwise
 from support.graphs import HALF_3, SAME_3, GraphBuilder, square
 from support.kernel_library import host_library
-from support.kernel_trials import Trial
 from support.models import convert_graph
+from support.trial_memory import Trial
 from test_cores import prefixed, side_by_side
 from test_tuned_kernels import case_inputs, served_cases
 

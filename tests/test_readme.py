@@ -56,8 +56,14 @@ def test_torch_example(tmp_path: Path) -> None:
     assert (tmp_path / "net" / "model.c").exists()
 
 
+def test_pt2e_example(tmp_path: Path) -> None:
+    """It goes on where the example of PyTorch ends."""
+    pytest.importorskip("torchao", reason="torchao is not installed: pip install 'edgekit[pt2e]'")
+    run([sys.executable, "-c", PYTHON_EXAMPLES["torch"] + PYTHON_EXAMPLES["pt2e"]], tmp_path)
+
+
 def test_examples_are_at_most_ten_lines() -> None:
-    assert set(PYTHON_EXAMPLES) == {"tflite", "torch"}
+    assert set(PYTHON_EXAMPLES) == {"tflite", "torch", "pt2e"}
     for text in PYTHON_EXAMPLES.values():
         assert len([line for line in text.splitlines() if line.strip()]) <= 10
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crafted and random calls of the DSP pointwise kernel: tails, every shift, extreme weights, clamps."""
+"""Crafted calls of the DSP pointwise kernel: tails, every shift, extreme weights, clamps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from edgekit.ops._weighted import WeightedArithmetic
 from edgekit.ops.conv2d import Conv2d
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
 from edgekit.window import Axis, Window
-from support.kernel_trials import Trial, whole_map
+from support.kernel_trials import whole_map
 from support.kernels import Block, uneven_blocks
+from support.trial_memory import Trial
 
 CLAMPS = {
     "at_zero_point": (-128, -128, 127),
@@ -210,14 +211,3 @@ def _extreme_pointwise() -> Iterator[Trial]:
             input_zero_point=0,
         )
         yield from pointwise_trials(f"rounding_ties_{clamp}", ties, values)
-
-
-def random_pointwise(count: int) -> Iterator[Trial]:
-    """Random shapes, clamps and shifts."""
-    random = np.random.default_rng(20)
-    for number in range(count):
-        clamp = str(random.choice(list(CLAMPS)))
-        pixels, inputs, outputs = (int(v) for v in random.integers((1, 4, 1), (24, 90, 20)))
-        shift = -int(random.integers(5, 14))
-        call = pointwise(pixels, inputs, outputs, clamp=clamp, shift=shift, seed=number)
-        yield from pointwise_trials(f"random_{number}", call, noise(call, number), seed=number)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crafted and random calls of the DSP kernel of convolutions: every geometry, tail and padding."""
+"""Crafted calls of the DSP kernel of convolutions: every geometry, tail and padding."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from edgekit.ops._dsp_convolution import DSP_PACKED
 from edgekit.ops._dsp_convolution_parts import DSP_PARTS
 from edgekit.window import Axis, Window
 from support.dsp_cases import CLAMPS, noise, weighted_call
-from support.kernel_trials import Trial, whole_map
+from support.kernel_trials import whole_map
 from support.kernels import uneven_blocks
+from support.trial_memory import Trial
 
 
 def convolution(
@@ -125,31 +126,3 @@ def _plain_convolutions() -> Iterator[Trial]:
             x = np.full(call.activations[0].shape, end, np.int8)
             yield from convolution_trials(f"plain_{name}_{end}", call, x)
         yield from convolution_trials(f"plain_{name}_noise", call, noise(call, taps))
-
-
-def random_convolutions(count: int) -> Iterator[Trial]:
-    """Random windows, channels, groups, clamps and shifts."""
-    random = np.random.default_rng(21)
-    for number in range(count):
-        axes = []
-        for _ in range(2):
-            kernel, stride, dilation = (int(v) for v in random.integers(1, (6, 4, 4)))
-            before, after = (int(v) for v in random.integers(0, (kernel - 1) * dilation + 1, 2))
-            axes.append(Axis(kernel, stride, dilation, before, after))
-        groups = int(random.choice([1, 1, 1, 2, 3]))
-        inputs, outputs = (groups * int(v) for v in random.integers(1, (20, 6)))
-        least = [max(axis.extent - axis.pad_before - axis.pad_after, 1) for axis in axes]
-        height, width = (
-            least[0] + int(random.integers(0, 3)),
-            least[1] + int(random.integers(0, 14)),
-        )
-        call = convolution(
-            (height, width, inputs),
-            outputs,
-            Window(*axes),
-            groups=groups,
-            clamp=str(random.choice(list(CLAMPS))),
-            shift=-int(random.integers(6, 14)),
-            seed=number,
-        )
-        yield from convolution_trials(f"random_{number}", call, noise(call, number), seed=number)

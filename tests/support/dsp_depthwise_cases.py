@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crafted and random calls of the DSP depthwise kernels: every tail, padding, shift and clamp."""
+"""Crafted calls of the DSP depthwise kernels: every tail, padding, shift and clamp."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from edgekit.ops._dsp_depthwise import ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.window import Axis, Window
 from support.dsp_cases import CLAMPS, bias_for, blocks_of, noise, weighted_call, weights_for
-from support.kernel_trials import Trial, whole_map
+from support.kernel_trials import whole_map
+from support.trial_memory import Trial
 
 
 def depthwise(
@@ -220,24 +221,3 @@ def crafted_nhwc() -> Iterator[Trial]:
         call = _extreme_depthwise(3, 1)
         x = np.full(call.activations[0].shape, value, np.int8)
         yield from nhwc_trials(f"nhwc_extreme_{value}", call, x)
-
-
-def random_depthwise(count: int) -> Iterator[Trial]:
-    """Random shapes, kernels, clamps and shifts, for both layouts."""
-    random = np.random.default_rng(21)
-    for number in range(count):
-        clamp = str(random.choice(list(CLAMPS)))
-        height, width, channels = (int(v) for v in random.integers(3, (6, 40, 9)))
-        stride, kernel = 1 + number % 2, 3 + 2 * (number // 2 % 3)
-        call = depthwise(
-            (height, width, channels),
-            stride,
-            kernel=kernel,
-            pad=(kernel // 2, kernel // 2),
-            clamp=clamp,
-            shift=-int(random.integers(2, 11)),
-            seed=number,
-        )
-        x = noise(call, number)
-        yield from depthwise_trials(f"random_dw_{number}", call, x, seed=number)
-        yield from nhwc_trials(f"random_nhwc_{number}", call, x, seed=number)

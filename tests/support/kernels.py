@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape, Tensor
 from edgekit.kernel import Binding, Kernel
 from edgekit.layout import NHWC, Layout, row_planar
-from edgekit.ops import Operator
+from edgekit.ops import Operator, operator_of
 from edgekit.window import Axis, RowMap
 from support.kernel_library import KernelLibrary
 
@@ -66,6 +66,28 @@ def uneven_blocks(channels: int, multiple: int) -> tuple[Block, ...]:
     cuts = {0, multiple, multiple * (1 + (units + 1) // 2)}
     begins = sorted(cut for cut in cuts if cut < channels)
     return tuple(zip(begins, [*begins[1:], channels], strict=True))
+
+
+def row_sources(
+    call: Call, heights: Sequence[int], row: int, *, flat: bool
+) -> list[tuple[int, int | None]]:
+    """(operand, its row or None for padding) of every row pointer; one row alone is repeated."""
+    row_map: RowMap = operator_of(call.node).row_map(call) or Axis(1)
+    if flat:
+        row_map = Axis(1)
+    found = row_map.inputs_of(row, max(heights))
+    return [
+        (operand, None if y is None else min(y, height - 1))
+        for operand, height in enumerate(heights)
+        for y in found
+    ]
+
+
+def as_map(array: Array, *, flat: bool) -> Array:
+    """An array as (height, width, channels), or as one row of pixels."""
+    height, width, channels = map_shape(array.shape)
+    size = (1, height * width) if flat else (height, width)
+    return array.reshape(*size, channels)
 
 
 def as_bytes(array: Array) -> Array:
@@ -173,10 +195,7 @@ class BlockRun:
         return self._output_map()[..., self._written]
 
     def _view(self, array: Array) -> Array:
-        height, width, channels = map_shape(array.shape)
-        if self._invocation.binding.flat:
-            height, width = 1, height * width
-        return array.reshape(height, width, channels)
+        return as_map(array, flat=self._invocation.binding.flat)
 
     def _operand_layouts(self) -> list[Layout]:
         """The bound layout of every activation; constants lie in flash as NHWC."""
@@ -226,22 +245,16 @@ class BlockRun:
                 )
 
     def _row_pointers(self, row: int) -> list[Any]:
-        """What the operator's row map names, operand after operand; one row alone is repeated."""
-        row_map: RowMap = self._invocation.operator.row_map(self._invocation.call) or Axis(1)
-        if self._invocation.binding.flat:
-            row_map = Axis(1)
         heights = [values.shape[0] for values in self._maps]
-        found = row_map.inputs_of(row, max(heights))
-        return [
-            self._row(operand, -1 if y is None else min(y, height - 1))
-            for operand, height in enumerate(heights)
-            for y in found
-        ]
+        sources = row_sources(
+            self._invocation.call, heights, row, flat=self._invocation.binding.flat
+        )
+        return [self._row(*source) for source in sources]
 
-    def _row(self, operand: int, row: int) -> Any:
+    def _row(self, operand: int, row: int | None) -> Any:
         values, buffer = self._maps[operand], self._operands[operand]
         row_bytes = buffer.data.size // values.shape[0]
-        if 0 <= row < values.shape[0]:
+        if row is not None:
             return buffer.pointer(self._ffi, row * row_bytes)
         if not self._invocation.kernel.needs_padding_row:
             return self._ffi.NULL

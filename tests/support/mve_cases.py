@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crafted and random calls of the Helium kernels: tails, every shift, extreme sums, clamps, padding."""
+"""Crafted calls of the Helium kernels: tails, every shift, extreme sums, clamps, padding."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from edgekit.ops._mve_convolution import CONV2D, POINTWISE
 from edgekit.ops._mve_depthwise import MVE
 from edgekit.window import Axis, Window
 from support.dsp_cases import CLAMPS, noise, pointwise, weighted_call
-from support.kernel_trials import Trial, whole_map
+from support.kernel_trials import whole_map
 from support.kernels import uneven_blocks
+from support.trial_memory import Trial
 
 POINT = Window(Axis(1), Axis(1))
 MULTIPLIERS = [2**30, 2**31 - 1, 2**30 + 1, 0x5A827999]
@@ -57,36 +58,6 @@ def convolution(
     )
 
 
-def _random_axis(random: np.random.Generator) -> Axis:
-    kernel, stride, dilation = (int(v) for v in random.integers(1, (6, 4, 4)))
-    extent = (kernel - 1) * dilation + 1
-    before, after = (int(v) for v in random.integers(0, extent, 2))
-    return Axis(kernel, stride, dilation, before, after)
-
-
-def _random_size(random: np.random.Generator, window: Window) -> tuple[int, int]:
-    """A map that the window fits, not much larger."""
-    least = [
-        max(1, axis.extent - axis.pad_before - axis.pad_after)
-        for axis in (window.height, window.width)
-    ]
-    return least[0] + int(random.integers(0, 4)), least[1] + int(random.integers(0, 12))
-
-
-def random_convolution(seed: int) -> Call:
-    """Any window over a small map, with groups in every third."""
-    random = np.random.default_rng(seed)
-    window = Window(_random_axis(random), _random_axis(random))
-    height, width = _random_size(random, window)
-    groups = int(random.integers(2, 4)) if seed % 3 == 0 else 1
-    inputs, outputs = (groups * int(v) for v in random.integers(1, (12, 11)))
-    clamp = str(random.choice(list(CLAMPS)))
-    shift = -int(random.integers(5, 14))
-    return convolution(
-        (height, width, inputs), outputs, window, groups=groups, clamp=clamp, shift=shift, seed=seed
-    )
-
-
 def crafted_convolutions() -> Iterator[Trial]:
     """Every depth around a vector, every number of pixels and channels around a tile, every shift."""
     for inputs in (*range(1, 36), 48, 63, 64, 65):
@@ -106,13 +77,6 @@ def crafted_convolutions() -> Iterator[Trial]:
 def _both(name: str, call: Call, x: Array, *, seed: int = 0) -> Iterator[Trial]:
     for kernel in (POINTWISE, CONV2D):
         yield from trials(f"{name}_{kernel.symbol[3:7]}", kernel, call, x, seed=seed)
-
-
-def random_convolutions(count: int) -> Iterator[Trial]:
-    """Random windows, maps, groups, clamps and shifts."""
-    for seed in range(count):
-        call = random_convolution(seed)
-        yield from trials(f"random_{seed}", CONV2D, call, noise(call, seed), seed=seed)
 
 
 def depthwise(
@@ -222,18 +186,6 @@ def _extreme_depthwise() -> Iterator[Trial]:
         )
         x = np.full(call.activations[0].shape, value, np.int8)
         yield from trials(f"dw_extreme_{value}", MVE, call, x)
-
-
-def random_depthwise(count: int) -> Iterator[Trial]:
-    """Random windows, maps, clamps and shifts."""
-    for seed in range(count):
-        random = np.random.default_rng(seed)
-        window = Window(_random_axis(random), _random_axis(random))
-        shape = (*_random_size(random, window), int(random.integers(1, 40)))
-        clamp = str(random.choice(list(CLAMPS)))
-        shift = -int(random.integers(5, 12))
-        call = depthwise(shape, window, clamp=clamp, shift=shift, seed=seed)
-        yield from trials(f"random_dw_{seed}", MVE, call, noise(call, seed), seed=seed)
 
 
 def shifted(shift: int) -> tuple[Call, Array]:

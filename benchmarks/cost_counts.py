@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cost_layers import CLAMPS, DESIGNS, layers_of, weighted_call
+from cost_layers import CLAMPS, DESIGNS, SHAPES, layers_of, weighted_call
 
 from edgekit.artifact import write_project
 from edgekit.converters.allocate import allocate
@@ -37,8 +37,8 @@ from edgekit.window import Axis, Window
 
 BATCH = 120
 """Layers of one program."""
-MAX_DESIGNED, MAX_LAYERS = 110, 24
-"""Of one kernel of an operator with designed layers, and of any other one."""
+MAX_DESIGNED, MAX_SHAPED, MAX_LAYERS = 140, 60, 32
+"""Of one kernel of an operator with designed layers, with shapes of its own, and of any other one."""
 PRODUCER_CHANNELS = 4
 NO_COSTS = Costs({})
 TIMEOUT_SECONDS = 600.0
@@ -86,7 +86,8 @@ def _of_kernel(kernel: Kernel, layers: Sequence[Call]) -> list[Trial]:
         if _serves(kernel, call):
             served.setdefault(tuple(sorted(kernel.features(call).items())), Trial(kernel, call))
     found = list(served.values())
-    most = MAX_DESIGNED if layers[0].node.op in DESIGNS else MAX_LAYERS
+    op = layers[0].node.op
+    most = MAX_DESIGNED if op in DESIGNS else MAX_SHAPED if op in SHAPES else MAX_LAYERS
     return found[:: -(-len(found) // most)] if found else []
 
 

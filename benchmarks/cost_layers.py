@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,9 @@ GROWTHS: tuple[Growth, ...] = (
 CLAMPS = ((-128, -128, 127), (-20, -128, 127), (-20, -60, 90), (-128, -128, 127), (0, 0, 30))
 """Output zero point, minimum and maximum: every finish of the fast kernels, and the general one."""
 INPUT_ZERO_POINT = -5
+NORMALIZING = ("softmax", "log_softmax")
+MAX_NORMALIZED = 256
+"""Of more elements, the sum of exponentials may reach its limit, behind which less is computed."""
 INT16_LAYERS = 20
 """Designed layers of an operator that are tried over int16 too."""
 
@@ -47,30 +50,45 @@ def layers_of(operator: Operator) -> Iterator[Call]:
         yield from calls
         for call in calls[:: max(len(calls) // INT16_LAYERS, 1)]:
             yield from _as_int16(call)
-    for case in operator.cases():
-        (node,) = case.graph.nodes
+    cases = [case.graph.call(*case.graph.nodes) for case in operator.cases()]
+    yield from SHAPES.get(operator.name, _no_shapes)(operator, cases)
+    for call in cases:
         for growth in GROWTHS:
-            grown = _grown(operator, case.graph.call(node), growth)
+            grown = _grown(operator, call, growth)
             if grown is not None:
                 yield grown
+
+
+def _no_shapes(operator: Operator, cases: Sequence[Call]) -> Iterator[Call]:
+    yield from ()
 
 
 def _grown(operator: Operator, call: Call, growth: Growth) -> Call | None:
     """The call over a map so many times as large; None where it has no such call."""
     if growth == (1, 1, 1):
-        return call
+        return None if _is_long(operator, call) else call
     inputs = [t if t.is_constant else _grown_tensor(t, growth) for t in call.inputs]
+    grown = _with_inputs(operator, call, inputs)
+    if grown is None or (grown.output.shape, grown.inputs) == (call.output.shape, call.inputs):
+        return None
+    return grown
+
+
+def _with_inputs(operator: Operator, call: Call, inputs: Sequence[Tensor]) -> Call | None:
+    """The call over other inputs; None where it has no such call, or one that is too large."""
     try:
         shape = operator.output_shape(call.node.attributes, [t.shape for t in inputs])
         output = dataclasses.replace(call.output, shape=shape)
-        grown = dataclasses.replace(call, inputs=tuple(inputs), outputs=(output,))
-        operator.verify(grown)
+        found = dataclasses.replace(call, inputs=tuple(inputs), outputs=(output,))
+        operator.verify(found)
     except (EdgekitError, ValueError, IndexError, AssertionError, ZeroDivisionError):
         return None
-    if shape == call.output.shape and grown.inputs == call.inputs:
-        return None
-    most = max(t.elements for t in (*grown.activations, output))
-    return grown if 0 < most <= MAX_ELEMENTS else None
+    most = max(t.elements for t in (*found.activations, output))
+    return found if 0 < most <= MAX_ELEMENTS and not _is_long(operator, found) else None
+
+
+def _is_long(operator: Operator, call: Call) -> bool:
+    return operator.name in NORMALIZING and call.output.shape[-1] > MAX_NORMALIZED
 
 
 def _grown_tensor(tensor: Tensor, growth: Growth) -> Tensor:
@@ -158,6 +176,17 @@ def _convolutions() -> Iterator[Call]:
     for (inputs, outputs), pixels in few:  # a row of few pixels has a rest that counts
         shape, attributes = (1, 1, pixels, inputs), Conv2d(_window((1, 1), 1, 1, padded=False))
         yield from _designed("conv2d", shape, outputs, attributes, CLAMPS[pixels % 3])
+    blocks = itertools.product(
+        ((8, 4), (16, 4), (24, 8), (48, 4), (96, 8), (64, 2)), (5, 10, 12, 24)
+    )
+    for (inputs, outputs), width in blocks:  # few channels, as a block of them has
+        shape, attributes = (1, 1, width, inputs), Conv2d(_window((1, 1), 1, 1, padded=False))
+        yield from _designed("conv2d", shape, outputs, attributes, CLAMPS[width % 3])
+    firsts = itertools.product(((3, 8), (3, 16), (1, 12), (4, 8)), (16, 33, 48), (3, 5))
+    for (inputs, outputs), width, size in firsts:  # of an image: few channels, wide rows
+        window = _window((size, size), 2, 1, padded=True)
+        shape = (1, 8, 2 * width, inputs)
+        yield from _designed("conv2d", shape, outputs, Conv2d(window), next(clamps))
     kernels = ((3, 3), (3, 3), (5, 5), (3, 1), (10, 4), (2, 2), (1, 7), (7, 7))
     random = np.random.default_rng(1)
     for number in range(96):
@@ -246,6 +275,77 @@ def _as_int16(call: Call) -> Iterator[Call]:
         )
 
 
+def _pools(operator: Operator, cases: Sequence[Call]) -> Iterator[Call]:
+    """Windows of every size, those of a whole map among them, over any number of channels."""
+    random = np.random.default_rng(3)
+    axis = Axis(3, 1, 1, 1, 1)
+    axes = (Axis(2, 2), axis, Axis(3, 2, 1, 0, 1), Axis(2), Axis(5, 1, 1, 2, 2), None, None, None)
+    for number in range(48):
+        channels = (1, 3, 4, 8, 10, 12, 16, 24, 32, 33, 48, 64)[number % 12]
+        height, width = int(random.integers(1, 13)), int(random.integers(1, 13))
+        chosen = axes[(number + number // 12) % len(axes)]
+        window = Window(chosen or Axis(height), chosen or Axis(width))
+        call = (cases[0], cases[-2])[number % 5 == 4]
+        attributes = dataclasses.replace(call.node.attributes, window=window)
+        pool = dataclasses.replace(call, node=dataclasses.replace(call.node, attributes=attributes))
+        yield from _over(operator, pool, [(1, height, width, channels)])
+
+
+def _means(operator: Operator, cases: Sequence[Call]) -> Iterator[Call]:
+    """Of maps of every size, and over one axis of them."""
+    shapes = itertools.product(
+        ((12, 12), (7, 7), (3, 5), (1, 9)), (1, 3, 8, 10, 16, 31, 32, 64, 100)
+    )
+    for (height, width), channels in shapes:
+        for call in (cases[1], cases[3]) if channels % 8 else cases[1:2]:
+            yield from _over(operator, call, [(1, height, width, channels)])
+
+
+def _broadcast(operator: Operator, cases: Sequence[Call]) -> Iterator[Call]:
+    """One operand for each channel, for each pixel, or for all of them."""
+    for height, width, channels in ((12, 12, 32), (3, 5, 8), (6, 1, 40), (5, 7, 3), (2, 9, 16)):
+        map_shape = (1, height, width, channels)
+        for other in (channels,), (height, width, 1), (width, channels), (1,):
+            other_shape = (1,) * (4 - len(other)) + other
+            for call in cases:
+                if len(call.activations) == 2:
+                    yield from _over(operator, call, [map_shape, other_shape])
+
+
+def _vectors(operator: Operator, cases: Sequence[Call]) -> Iterator[Call]:
+    for pixels, depth in itertools.product((1, 5, 36), (2, 4, 10, 12, 21, 32, 100, 200)):
+        for call in cases[::3]:
+            yield from _over(operator, call, [(1, pixels, 1, depth)])
+
+
+def _side_by_side(operator: Operator, cases: Sequence[Call]) -> Iterator[Call]:
+    """Inputs of as many channels each, some of them with a scale of their own."""
+    for (height, width), channels in itertools.product(((12, 12), (3, 5), (6, 1)), (2, 8, 15, 32)):
+        for call in cases[::2]:
+            shapes = [(1, height, width, channels)] * len(call.activations)
+            yield from _over(operator, call, shapes)
+
+
+def _over(operator: Operator, call: Call, shapes: Sequence[Shape]) -> Iterator[Call]:
+    """The call over activations of other shapes, where there is such a call."""
+    left = list(shapes)
+    inputs = [
+        tensor if tensor.is_constant else dataclasses.replace(tensor, shape=left.pop(0))
+        for tensor in call.inputs
+    ]
+    found = _with_inputs(operator, call, inputs)
+    if found is not None:
+        yield found
+
+
+SHAPES: Mapping[str, Callable[[Operator, Sequence[Call]], Iterator[Call]]] = {
+    **dict.fromkeys(("average_pool2d", "max_pool2d"), _pools),
+    **dict.fromkeys(("mean", "sum"), _means),
+    **dict.fromkeys(("add", "sub", "mul"), _broadcast),
+    **dict.fromkeys(NORMALIZING, _vectors),
+    "concat": _side_by_side,
+}
+"""Layers of operators whose cases do not tell their counts apart, by themselves or larger."""
 DESIGNS = {
     "conv2d": _convolutions,
     "depthwise_conv2d": _depthwise,

@@ -22,11 +22,8 @@ import numpy as np
 
 from edgekit.artifact import write_project
 from edgekit.converters.choose import choose
-from edgekit.converters.lowering.lower import lower
 from edgekit.converters.plan_model import Budget
-from edgekit.converters.schedule.costs import layer_cost
-from edgekit.converters.schedule.layerwise import layerwise
-from edgekit.costs import load_costs
+from edgekit.converters.schedule.layerwise import layer_costs
 from edgekit.interpret import interpret
 from edgekit.ir import Call, Node, Port, QGraph, Quantization, Shape, Tensor, constant
 from edgekit.ops import operators
@@ -276,9 +273,7 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
         profile, outputs = profile_run(directory, target)
     expected = interpret(graph, seeded_sample(sources.manifest), outputs_only=True)
     counted = {layer.name: layer for layer in profile.layers}
-    nodes = {node.name: node for node in graph.nodes}
-    choices, costs = choose(graph, target), load_costs(target)
-    steps = {step.layer: step for step in lower(layerwise(graph), choices).steps}
+    estimates = layer_costs(graph, choose(graph, target))
     measurements = []
     for number, (port, output) in enumerate(zip(graph.outputs, outputs, strict=True)):
         layer = counted[node_name(number)]
@@ -287,7 +282,7 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
                 layer.kernel,
                 layer.macs or output.size,
                 layer.instructions,
-                layer_cost(graph.call(nodes[layer.name]), steps[layer.name], costs),
+                estimates[layer.name],
                 layer.cycles_model,
                 np.array_equal(output, expected[port.tensor]),
             )

@@ -101,17 +101,23 @@ def plain_features(call: Call) -> Features:
     }
 
 
+PLACES = frozenset({"layers", "rows", "pixels"})
+"""The counts of ``plain_features`` of which every block of channels has all."""
+
+
 def flat_features(call: Call) -> Features:
     """Of kernels to which a map may be one long row, unless an operand spans one axis of it only.
 
-    Where an operand is repeated, the pixels are apart.
+    Where an operand is repeated, the pixels are apart; one channel may be spread over all.
     """
     height, width, channels = map_size(call.output.shape)
     spans = {map_size(tensor.shape)[:2] for tensor in call.activations}
     is_repeated = any(map_size(t.shape) != (height, width, channels) for t in call.inputs)
+    is_spread = channels > 1 and any(map_size(t.shape)[2] == 1 for t in call.inputs)
     return {
         "calls": 1 if spans <= {(height, width), (1, 1)} else height,
         "apart": height * width * is_repeated,
+        "spread": call.output.elements * is_spread,
         "outputs": call.output.elements,
     }
 
@@ -174,7 +180,7 @@ class Kernel:
     accumulates: bool = False
     lane_bound: Callable[[Call], int | None] = no_lanes
     features: Callable[[Call], Features] = plain_features
-    shared: frozenset[str] = frozenset({"layers", "rows", "pixels"})
+    shared: frozenset[str] = PLACES
     costs_as: str | None = None
     stack_bytes: int = 256
 

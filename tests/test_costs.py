@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,6 +29,8 @@ from edgekit.errors import BadInputError
 from edgekit.ir import Call
 from edgekit.kernel import Kernel
 from edgekit.ops import operators
+from edgekit.ops.conv2d import Conv2d
+from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
 from edgekit.target import Target, list_targets, load_target
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -87,6 +91,48 @@ def test_features_are_counts() -> None:
     for kernel, call in _served_cases():
         counts = kernel.features(call).values()
         assert min(counts) >= 0 and max(counts) > 0, (kernel.symbol, call.node)
+
+
+def test_blocks_of_channels_share_what_does_not_grow_with_them(
+    benchmarks: Callable[[str], ModuleType],
+) -> None:
+    """What a kernel has again in each block are those of its counts that do not double."""
+    seen = set()
+    for name, few, many in _doubled_channels(benchmarks("cost_layers")):
+        for kernel in operators()[name].kernels:
+            is_served = kernel.refusal(few) is None and kernel.refusal(many) is None
+            if is_served and kernel.channel_blocks(few):
+                before, after = kernel.features(few), kernel.features(many)
+                shared = {n for n, count in before.items() if count and after[n] == count}
+                assert shared == {n for n in kernel.shared if before.get(n)}, kernel.symbol
+                assert all(after[n] == 2 * before[n] for n in before.keys() - shared), kernel.symbol
+                seen.add(kernel.symbol)
+    assert len(seen) >= 18
+
+
+def _doubled_channels(cost_layers: ModuleType) -> Iterator[tuple[str, Call, Call]]:
+    """Layers of 16 and of 32 output channels."""
+    layers = itertools.product(((1, 1), (3, 3), (5, 5), (7, 7)), (1, 2), (False, True))
+    for kernel, stride, padded in layers:
+        window = cost_layers._window(kernel, stride, 1, padded=padded)
+        shape, clamp = (1, 9, 11), cost_layers.CLAMPS[1]
+        sizes = (16, 32)
+        make = cost_layers.weighted_call
+        attributes: Any = Conv2d(window)
+        convolutions = [
+            make("conv2d", (*shape, 5), size, attributes=attributes, clamp=clamp) for size in sizes
+        ]
+        yield "conv2d", convolutions[0], convolutions[1]
+        attributes = DepthwiseConv2d(window)
+        depthwise = [
+            make("depthwise_conv2d", (*shape, size), size, attributes=attributes, clamp=clamp)
+            for size in sizes
+        ]
+        yield "depthwise_conv2d", depthwise[0], depthwise[1]
+    for name in ("average_pool2d", "max_pool2d"):
+        first = only_call(next(iter(operators()[name].cases())).graph)
+        pools = [next(cost_layers._over(operators()[name], first, [(1, 6, 8, n)])) for n in sizes]
+        yield name, pools[0], pools[1]
 
 
 def test_a_kernel_without_coefficients_costs_a_fixed_sum_of_its_counts() -> None:

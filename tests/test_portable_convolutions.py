@@ -19,7 +19,8 @@ from support.trial_memory import Trial
 from test_cores import prefixed, side_by_side
 from test_tuned_kernels import case_inputs, served_cases
 
-from edgekit.costs import load_costs
+from edgekit.converters.choose import choose
+from edgekit.converters.schedule.layerwise import layer_costs
 from edgekit.interpret import interpret
 from edgekit.kernel import Kernel
 from edgekit.manifest import load_manifest
@@ -127,11 +128,10 @@ def test_instructions_per_mac(
     graph = b.graph(*(layer.add(b) for layer in LAYERS.values()))
     folder = convert_graph(graph, target=core).save(tmp_path / "model")
     layers = profile_qemu(folder, load_target(core)).layers
-    missed, costs = [], load_costs(load_target(core))
+    missed, estimates = [], layer_costs(graph, choose(graph, load_target(core)))
     for (name, layer), call, counted in zip(LAYERS.items(), graph.calls(), layers, strict=False):
-        kernel = kernel_named(call.node.op, counted.kernel)
         count = counted.instructions / operators()[call.node.op].macs(call)
-        estimate = costs.instructions(kernel, call) / counted.instructions
+        estimate = estimates[call.node.name] / counted.instructions
         line = f"{name}: {count:.2f} by {counted.kernel}, estimate {estimate:.2f}"
         print(line)
         if count > layer.limits[CORES.index(core)]:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgekit.column_blocks import ColumnBlocks
@@ -45,28 +47,36 @@ class _Row:
 
 def _row(call: Call, kernel: Kernel, costs: Costs) -> _Row:
     """Of an output row; never less than its share of the whole layer."""
-    height = map_size(call.output.shape)[0]
+    height, width, _ = map_size(call.output.shape)
     whole, again = costs.in_blocks(kernel, call)
     share = _Row(whole / height, again / height)
     if not kernel.flat or height == 1 or len(call.output.shape) != 4:
         return share
-    one_row = dataclasses.replace(
-        call,
-        outputs=(_of_height_1(call.output),),
-        inputs=tuple(_row_of(call, t) for t in call.inputs),
-    )
-    instructions, again = costs.in_blocks(kernel, one_row)
+    instructions, again = costs.in_blocks(kernel, _part(call, 1, width))
     return _Row(max(instructions, share.instructions), max(again, share.again))
 
 
-def _row_of(call: Call, tensor: Tensor) -> Tensor:
-    same_height = map_size(tensor.shape)[0] == map_size(call.output.shape)[0]
-    plain = not tensor.is_constant and len(tensor.shape) == 4
-    return _of_height_1(tensor) if plain and same_height else tensor
+def _in_columns(call: Call, kernel: Kernel, costs: Costs, widths: Sequence[int]) -> float:
+    """An output row, so many columns at a time."""
+    height = 1 if kernel.flat else map_size(call.output.shape)[0]
+    each = {w: costs.instructions(kernel, _part(call, height, w)) / height for w in set(widths)}
+    return max(sum(each[w] for w in widths), _row(call, kernel, costs).instructions)
 
 
-def _of_height_1(tensor: Tensor) -> Tensor:
-    return dataclasses.replace(tensor, shape=(tensor.shape[0], 1, *tensor.shape[2:]))
+def _part(call: Call, height: int, width: int) -> Call:
+    """A part of the output, and of the inputs that are maps as large."""
+    size = map_size(call.output.shape)[:2]
+
+    def part(tensor: Tensor) -> Tensor:
+        is_map = not tensor.is_constant and len(tensor.shape) == 4
+        if not is_map or map_size(tensor.shape)[:2] != size:
+            return tensor
+        return dataclasses.replace(
+            tensor, shape=(tensor.shape[0], height, width, *tensor.shape[3:])
+        )
+
+    inputs, outputs = (tuple(map(part, tensors)) for tensors in (call.inputs, call.outputs))
+    return dataclasses.replace(call, inputs=inputs, outputs=outputs)
 
 
 def pair_cost(
@@ -109,8 +119,11 @@ def _column_pair_cost(
     kernel, other = (step.kernel for step in steps)
     assert first is not None and second is not None and kernel is not None and other is not None
     blocks = list(columns.blocks())
-    produced = _row(calls[0], kernel, costs).instructions + ROW_CALL * len(blocks)
+    ends = [0, *(block.made for block in blocks)]
+    made = [end - begin for begin, end in itertools.pairwise(ends) if end > begin]
+    produced = _in_columns(calls[0], kernel, costs, made) + ROW_CALL * len(made)
     shifted = sum(block.made - block.first for block in blocks) * columns.pixel_bytes
     moved = COPIED_BYTE * shifted + 2 * COPY_CALL * len(blocks)
-    consumed = _row(calls[1], other, costs).instructions + BLOCK_CALL * len(blocks)
+    widths = [block.end - block.begin for block in blocks]
+    consumed = _in_columns(calls[1], other, costs, widths) + BLOCK_CALL * len(blocks)
     return first.output_height * (produced + moved) + second.output_height * consumed

@@ -11,8 +11,15 @@ import numpy as np
 from edgekit.ir import Array, Call
 from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel, WriteBehind
 from edgekit.ops._accumulating import accumulating_twin
-from edgekit.ops._dsp_requantize import Finish, folded_sums, layer_finish, sums_problem
+from edgekit.ops._dsp_requantize import (
+    Finish,
+    finish_features,
+    folded_sums,
+    layer_finish,
+    sums_problem,
+)
 from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
+from edgekit.window import Window
 
 _TILE_PIXELS = 2
 _BYTES_OF_A_TAP = 12
@@ -69,7 +76,13 @@ def _refuse_window(call: Call) -> str | None:
 def _features(call: Call) -> Features:
     channels, taps = call.inputs[WEIGHTS].shape[0], math.prod(call.inputs[WEIGHTS].shape[1:])
     pixels = call.output.elements // channels
-    return {"layers": 1, "pixels": pixels, **_tile_features(pixels, channels, taps=taps)}
+    tiles = _tile_features(pixels, channels, taps=taps)
+    return {"layers": 1, "pixels": pixels, **tiles, **_finished(call, _matrix(call))}
+
+
+def _finished(call: Call, matrix: Array) -> Features:
+    finish = layer_finish(call.node.arithmetic, folded_sums(call, matrix)).finish
+    return finish_features(finish, call.output.elements)
 
 
 def _tile_features(pixels: int, channels: int, *, taps: int) -> Features:
@@ -132,6 +145,7 @@ def _patch_features(call: Call) -> Features:
         "pieces": windows * kernel_rows * kernel_width,
         "gathered": windows * taps,
         **{name: height * groups * count for name, count in row.items()},
+        **_finished(call, _matrix(call)),
     }
 
 
@@ -239,15 +253,23 @@ def _pack_depthwise(call: Call, binding: Binding) -> CStruct:
 
 
 def _depthwise_features(call: Call) -> Features:
-    """The taps are listed once for each pixel."""
-    taps = _tap_matrix(call).shape[1]
-    _, height, width, _ = call.output.shape
+    """The taps are listed once for each pixel, and taken by 4 channels at a time, or by fewer."""
+    window: Window = call.node.attributes.window
+    _, input_height, input_width, _ = call.inputs[INPUT].shape
+    _, height, width, channels = call.output.shape
+    listed = height * width * _tap_matrix(call).shape[1]
+    inside = window.height.taps_inside(input_height) * window.width.taps_inside(input_width)
+    quads, ones = (-(-channels // 4), 0) if channels >= 4 else (0, channels)
     return {
         "rows": height,
         "pixels": height * width,
-        "listed": height * width * taps,
-        "outputs": call.output.elements,
-        "macs": call.output.elements * taps,
+        "listed": listed,
+        "quads": height * width * quads,
+        "quad_taps": inside * quads,
+        "padding_taps": (listed - inside) * quads,
+        "ones": height * width * ones,
+        "one_taps": listed * ones,
+        **_finished(call, _tap_matrix(call)),
     }
 
 

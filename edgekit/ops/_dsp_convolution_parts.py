@@ -11,6 +11,7 @@ from edgekit.ops._dsp_pairs import (
     sums_refusal,
 )
 from edgekit.ops._dsp_parts import PartedLayer, parted_layer, parts_struct
+from edgekit.ops._dsp_requantize import finish_features
 from edgekit.ops._dsp_windows import (
     GATHERING,
     ConvolutionWindows,
@@ -80,6 +81,7 @@ def _features(call: Call) -> Features:
         "pair_pixels": part_pixels * pairs,
         "tile_channels": tiles * channels,
         "outputs": height * width * channels,
+        **finish_features(_layer(call).finish.finish, height * width * channels),
     }
 
 

@@ -13,6 +13,7 @@ from edgekit.kernel import Binding, CStruct
 from edgekit.ops._dsp_requantize import (
     Finish,
     LayerFinish,
+    finish_features,
     folded_sums,
     general_finish,
     lane_words,
@@ -209,4 +210,8 @@ def row_features(
     if layer.is_general:
         general = {"general_pairs": tiles * pairs, "general_outputs": pixels * channels}
         features |= general
+    else:
+        features |= finish_features(layer.finish.finish, pixels * channels)
+    if layer.is_paired and channels % 2:
+        features["odd_tiles"] = tiles
     return features

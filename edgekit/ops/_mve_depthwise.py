@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
+from edgekit.kernel import BY_ROW, PLACES, Binding, CStruct, Features, Kernel
 from edgekit.ops._dsp_requantize import folded_sums, sums_problem, words
 from edgekit.ops._mve_matrix import columns_inside
 from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
@@ -136,7 +136,7 @@ MVE = Kernel(
     pack=_pack,
     accepts=_accepts,
     features=_features,
-    shared=frozenset({"rows", "pixels", "stretches", "stretch_taps"}),
+    shared=PLACES | {"stretches", "stretch_taps", "moved", "moved_taps", "moved_3x3"},
     scratch_bytes=lambda call, binding: call.output.shape[3],
     write_behind=BY_ROW,
     channel_blocks=lambda call: _LANES,

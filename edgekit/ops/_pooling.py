@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel, plain_features
+from edgekit.kernel import (
+    BY_ROW,
+    PLACES,
+    Binding,
+    CStruct,
+    CValue,
+    Features,
+    Kernel,
+    plain_features,
+)
+from edgekit.ops._channel_groups import grouped
 from edgekit.ops._elementwise import verify_one_type, verify_output_range
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
@@ -200,7 +211,7 @@ def pool_kernel(
         kind="rows",
         pack=pack,
         features=_features,
-        shared=frozenset({"layers", "rows", "pixels", "pixel_taps"}),
+        shared=PLACES | {"pixel_taps"},
         write_behind=BY_ROW,
         channel_blocks=lambda call: 1,
         stack_bytes=128,
@@ -216,22 +227,42 @@ def tuned_pool_kernel(
         too_many = most_taps is not None and _taps(call) > most_taps
         return f"its window has more than {most_taps} taps" if too_many else None
 
-    return tuned_twin(reference, stack_bytes=stack_bytes, accepts=accepts)
+    twin = tuned_twin(reference, stack_bytes=stack_bytes, accepts=accepts, features=_tuned_features)
+    return dataclasses.replace(twin, shared=PLACES | {"kernel_rows"})
+
+
+def _tuned_features(call: Call) -> Features:
+    """By groups of channels: those of pixels, of their window's rows and taps inside of the map."""
+    _, height, width, channels = call.output.shape
+    _, input_height, input_width, _ = call.inputs[0].shape
+    window: Window = call.node.attributes.window
+    rows = window.height.taps_inside(input_height)
+    taps = rows * window.width.taps_inside(input_width)
+    pixels = height * width
+    return {
+        "layers": 1,
+        "rows": height,
+        "pixels": pixels,
+        "kernel_rows": pixels * window.height.kernel,
+        "clamped": call.output.elements * _is_clamped(call),
+        **grouped(channels, {"pixels": pixels, "rows": rows * width, "taps": taps}),
+    }
+
+
+def _is_clamped(call: Call) -> bool:
+    arithmetic: PoolArithmetic = call.node.arithmetic
+    limits = np.iinfo(call.output.dtype)
+    return bool(arithmetic.minimum > limits.min or arithmetic.maximum < limits.max)
 
 
 def _features(call: Call) -> Features:
     """Padding is counted among the taps."""
-    arithmetic: PoolArithmetic = call.node.arithmetic
     plain = plain_features(call)
-    limits = np.iinfo(call.output.dtype)
-    is_clamped = arithmetic.minimum > limits.min or arithmetic.maximum < limits.max
-    has_tail = call.output.shape[3] % 4 > 0
     return {
         **plain,
         "taps": call.output.elements * _taps(call),
         "pixel_taps": plain["pixels"] * _taps(call),
-        "tails": plain["pixels"] * has_tail,
-        "clamped": call.output.elements * is_clamped,
+        "clamped": call.output.elements * _is_clamped(call),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import (
     BY_ROW,
+    PLACES,
     Binding,
     CStruct,
     CValue,
@@ -173,6 +174,7 @@ def convolution_kernel(
     members: Callable[[Call], Mapping[str, CValue]],
     *,
     features: Callable[[Call], Features],
+    shared: frozenset[str] = PLACES,
     step: Literal["stride", "upsampling"] = "stride",
     channel_blocks: Callable[[Call], int] = no_channel_blocks,
 ) -> Kernel:
@@ -207,6 +209,7 @@ def convolution_kernel(
         kind="rows",
         pack=pack,
         features=features,
+        shared=shared,
         write_behind=BY_ROW,
         channel_blocks=channel_blocks,
         stack_bytes=192,

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel, flat_features
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import (
     quantized_operands,
@@ -149,13 +149,21 @@ def _map_refusal(call: Call) -> str | None:
 
 
 def _map_features(call: Call) -> Features:
-    return {"copies": len(call.inputs), **flat_features(call)}
+    """Every input is copied at once."""
+    return {"layers": 1, "copies": len(call.inputs), "outputs": call.output.elements}
 
 
 def _row_features(call: Call) -> Features:
-    """Pixels are copied one by one."""
+    """Pixels are copied one by one; where they lie is asked of all columns for every input."""
+    height, width, _ = map_size(call.output.shape)
     copies = sum(math.prod(map_size(tensor.shape)[:2]) for tensor in call.inputs)
-    return {"rows": map_size(call.output.shape)[0], "copies": copies, **flat_features(call)}
+    return {
+        "rows": height,
+        "row_inputs": height * len(call.inputs),
+        "columns": height * width * len(call.inputs),
+        "copies": copies,
+        "outputs": call.output.elements,
+    }
 
 
 REF = Kernel(
@@ -197,14 +205,32 @@ COPY_ROWS = dataclasses.replace(
 )
 
 
-def _pack_tables(call: Call, binding: Binding) -> CStruct:
-    """One table for each other scale and zero point among the inputs; none for those to copy."""
+def _tables(call: Call) -> list[Array | None]:
+    """The table of every input; none for those to copy."""
     values = np.arange(-128, 128)
-    rescaled = [_rescaled(call, position, values) for position in range(len(call.inputs))]
+    rescaled = (_rescaled(call, position, values) for position in range(len(call.inputs)))
+    return [None if np.array_equal(table, values) else table for table in rescaled]
+
+
+def _with_tables(features: Callable[[Call], Features]) -> Callable[[Call], Features]:
+    """The features of the kernels that look up the elements of some inputs, and copy the others."""
+
+    def counts(call: Call) -> Features:
+        pairs = zip(call.inputs, _tables(call), strict=True)
+        looked_up = sum(tensor.elements for tensor, table in pairs if table is not None)
+        found = dict(features(call))
+        copied = found.pop("outputs") - looked_up
+        return {**found, "looked_up": looked_up, "copied": copied}
+
+    return counts
+
+
+def _pack_tables(call: Call, binding: Binding) -> CStruct:
+    """One table for each other scale and zero point among the inputs."""
     tables: dict[bytes, int] = {}
     table_of = [
-        -1 if np.array_equal(table, values) else tables.setdefault(table.tobytes(), len(tables))
-        for table in rescaled
+        -1 if table is None else tables.setdefault(table.tobytes(), len(tables))
+        for table in _tables(call)
     ]
     return CStruct(
         "ek_concat_s8_table",
@@ -219,7 +245,7 @@ def _pack_tables(call: Call, binding: Binding) -> CStruct:
 TABLE = dataclasses.replace(
     REF,
     symbol="ek_concat_s8_table__c",
-    features=_map_features,
+    features=_with_tables(_map_features),
     isa="c",
     pack=_pack_tables,
     stack_bytes=96,
@@ -227,7 +253,7 @@ TABLE = dataclasses.replace(
 TABLE_ROWS = dataclasses.replace(
     REF_ROWS,
     symbol="ek_concat_s8_table__c_rows",
-    features=_row_features,
+    features=_with_tables(_row_features),
     isa="c",
     pack=_pack_tables,
     stack_bytes=128,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import CValue, Kernel
+from edgekit.kernel import PLACES, CValue, Kernel
 from edgekit.ops._dot import patch_kernel, pointwise_kernel
 from edgekit.ops._dsp_convolution import DSP_PACKED
 from edgekit.ops._dsp_convolution_parts import DSP_PARTS
@@ -50,6 +50,7 @@ REF = convolution_kernel(
     "conv2d",
     channel_members,
     features=tap_features,
+    shared=PLACES | {"inputs"},
     channel_blocks=_channel_blocks,
 )
 S16 = wide_kernel(REF, "ek_conv2d_s16__ref")

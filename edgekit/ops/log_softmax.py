@@ -17,11 +17,12 @@ from edgekit.arith import (
 )
 from edgekit.arith import saturating_rounding_doubling_high_multiply as multiply
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel, vector_features
+from edgekit.kernel import Binding, CStruct, Kernel
 from edgekit.ops._elementwise import verify_int8, verify_one_type, verify_scale
 from edgekit.ops._log_fixed_point import log_of_at_least_1
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._softmax_fixed_point import exp_on_negative_values
+from edgekit.ops.softmax import exponential_features
 
 OUTPUT_QUANTIZATION = Quantization(16.0 / 256.0, 127)
 FRACTION_BITS = 26
@@ -97,7 +98,7 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    features=vector_features,
+    features=exponential_features,
     stack_bytes=224,
 )
 

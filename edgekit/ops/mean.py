@@ -16,6 +16,7 @@ from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel, i
 from edgekit.layout import map_size
 from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._accumulators import count_bound
+from edgekit.ops._channel_groups import grouped
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
@@ -62,6 +63,10 @@ def extents(call: Call) -> Extents:
         math.prod(shape[axis] for axis in axes),
         math.prod(shape[axes[-1] + 1 :]),
     )
+
+
+_BLOCK = 16
+"""BLOCK of ek_mean_columns.c."""
 
 
 def reduction_features(call: Call) -> Features:
@@ -136,10 +141,20 @@ REF = Kernel(
     stack_bytes=128,
 )
 
-TUNED = tuned_twin(
-    REF,
-    stack_bytes=336,
-)
+
+def _tuned_features(call: Call) -> Features:
+    """By groups of the channels that lie side by side: those of whole views, and of their lines."""
+    view = extents(call)
+    return {
+        "layers": 1,
+        "views": view.outer,
+        "blocks": view.outer * -(-view.inner // _BLOCK),
+        "outputs": call.output.elements,
+        **grouped(view.inner, {"views": view.outer, "lines": view.outer * view.count}),
+    }
+
+
+TUNED = tuned_twin(REF, stack_bytes=336, features=_tuned_features)
 
 REF_ROWS = dataclasses.replace(
     REF,

@@ -37,7 +37,7 @@ from edgekit.window import Axis, Window
 
 BATCH = 120
 """Layers of one program."""
-MAX_DESIGNED, MAX_SHAPED, MAX_LAYERS = 140, 60, 32
+MAX_DESIGNED, MAX_SHAPED, MAX_LAYERS = 300, 60, 32
 """Of one kernel of an operator with designed layers, with shapes of its own, and of any other one."""
 PRODUCER_CHANNELS = 4
 NO_COSTS = Costs({})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -192,29 +193,39 @@ def _choose_layouts(
 ) -> dict[str, Choice]:
     """The kernels and layouts that take the least instructions in sum, but for rare kernels."""
     kernels, layouts = _Layouts(graph, candidates, costs).chosen()
-    kernels |= _plain_for_rare(graph, candidates, kernels, layouts, costs)
+    calls = [call for call in graph.calls() if call.node.name in kernels]
+    rare = RARE_SHARE * sum(costs.instructions(kernels[call.node.name], call) for call in calls)
+    kernels |= _plain_for_rare(calls, candidates, kernels, layouts, costs, rare)
     return {
         call.node.name: Choice(
             kernels[call.node.name],
             _binding(call, kernels[call.node.name], layouts),
-            next((k for k in candidates[call.node.name] if k.accumulates), None),
+            _accumulating(call, candidates[call.node.name], costs, rare),
             costs,
         )
-        for call in graph.calls()
-        if call.node.name in kernels
+        for call in calls
     }
 
 
+def _accumulating(
+    call: Call, candidates: Sequence[Kernel], costs: Costs, rare: float
+) -> Kernel | None:
+    """The cheapest kernel that takes rows, or the plain one where that saves no more than ``rare``."""
+    found = {k: costs.instructions(k, call) for k in candidates if k.accumulates}
+    least = min(found.values(), default=0.0)
+    plain = (k for k, cost in found.items() if k.isa == "ref" and cost <= least + rare)
+    return next(plain, next(iter(found), None))
+
+
 def _plain_for_rare(
-    graph: QGraph,
+    calls: Sequence[Call],
     candidates: Mapping[str, list[Kernel]],
     kernels: Mapping[str, Kernel],
     layouts: Mapping[str, Layout],
     costs: Costs,
+    rare: float,
 ) -> dict[str, Kernel]:
-    """The plain kernels of layers whose faster one saves too little to be worth its code."""
-    calls = [call for call in graph.calls() if call.node.name in kernels]
-    total = sum(costs.instructions(kernels[call.node.name], call) for call in calls)
+    """The plain kernels of layers whose faster one saves no more than ``rare``: not its code's worth."""
     found: dict[str, Kernel] = {}
     for symbol in sorted({kernel.symbol for kernel in kernels.values() if kernel.isa != "ref"}):
         own = [call for call in calls if kernels[call.node.name].symbol == symbol]
@@ -223,8 +234,8 @@ def _plain_for_rare(
         for call in own:
             other = plain[call.node.name]
             now = costs.instructions(kernels[call.node.name], call)
-            more += costs.instructions(other, call) - now if other else total
-        if more <= RARE_SHARE * total:
+            more += costs.instructions(other, call) - now if other else math.inf
+        if more <= rare:
             found |= {name: kernel for name, kernel in plain.items() if kernel is not None}
     return found
 

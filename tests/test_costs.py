@@ -88,7 +88,10 @@ def _served_cases() -> Iterator[tuple[Kernel, Call]]:
 
 
 def test_features_are_counts() -> None:
+    kernels = {kernel.symbol: kernel for op in operators().values() for kernel in op.kernels}
     for kernel, call in _served_cases():
+        like = kernels[kernel.costs_as or kernel.symbol]
+        assert kernel.features(call) == like.features(call), f"{kernel.symbol} costs as another"
         counts = kernel.features(call).values()
         assert min(counts) >= 0 and max(counts) > 0, (kernel.symbol, call.node)
 

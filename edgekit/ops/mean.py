@@ -164,7 +164,9 @@ REF_ROWS = dataclasses.replace(
     accepts=refuse_rows,
     write_behind=BY_ROW,
 )
-TUNED_ROWS = dataclasses.replace(tuned_twin(REF_ROWS, stack_bytes=336), costs_as=TUNED.symbol)
+TUNED_ROWS = dataclasses.replace(
+    tuned_twin(REF_ROWS, stack_bytes=336, features=_tuned_features), costs_as=TUNED.symbol
+)
 REF_ACCUMULATING = accumulating_twin(
     REF, state_bytes=4, accepts=refuse_parts, members=parts_members
 )

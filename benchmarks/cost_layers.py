@@ -22,6 +22,7 @@ from edgekit.ops._weighted import WeightedArithmetic
 from edgekit.ops.conv2d import Conv2d
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
 from edgekit.ops.fully_connected import FullyConnected
+from edgekit.ops.slice import Slice
 from edgekit.window import Axis, Window
 
 Growth = tuple[float, float, float]
@@ -326,6 +327,17 @@ def _side_by_side(operator: Operator, cases: Sequence[Call]) -> Iterator[Call]:
             yield from _over(operator, call, shapes)
 
 
+def _slices(operator: Operator, cases: Sequence[Call]) -> Iterator[Call]:
+    """Parts of a map: of its rows and columns, and of its channels as well."""
+    sizes = itertools.product(((8, 8), (3, 5), (12, 2), (1, 20)), (2, 7, 16, 32, 40), (0, 3))
+    for (height, width), channels, others in sizes:
+        size = (1, height, width, channels)
+        attributes = Slice((0, 1, 2, others), size, (1, 1, 1, 1))
+        node = dataclasses.replace(cases[0].node, attributes=attributes)
+        call = dataclasses.replace(cases[0], node=node)
+        yield from _over(operator, call, [(1, height + 2, width + 3, channels + 2 * others)])
+
+
 def _over(operator: Operator, call: Call, shapes: Sequence[Shape]) -> Iterator[Call]:
     """The call over activations of other shapes, where there is such a call."""
     left = list(shapes)
@@ -344,6 +356,7 @@ SHAPES: Mapping[str, Callable[[Operator, Sequence[Call]], Iterator[Call]]] = {
     **dict.fromkeys(("add", "sub", "mul"), _broadcast),
     **dict.fromkeys(NORMALIZING, _vectors),
     "concat": _side_by_side,
+    "slice": _slices,
 }
 """Layers of operators whose cases do not tell their counts apart, by themselves or larger."""
 DESIGNS = {

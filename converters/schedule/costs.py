@@ -19,6 +19,8 @@ ROW_CALL = 110.0
 """Instructions of the driver for one row, counted under QEMU on a Cortex-M4 (gcc 12 -O2)."""
 BLOCK_CALL = 190.0
 """The same for one block of a row of a pair."""
+FLOWING_ROW = 6.0
+"""What it costs more to take the rows of several layers in turn, for each of them."""
 COPIED_BYTE = 0.6
 """Instructions of memcpy for each byte that moves from a tile to the kept rows."""
 COPY_CALL = 40.0
@@ -35,6 +37,12 @@ def layer_cost(call: Call, step: Step, costs: Costs) -> float:
     if rows == 1 or step.kernel.accumulates:  # which takes rows of the input
         return costs.instructions(step.kernel, call) + ROW_CALL * rows
     return rows * (_row(call, step.kernel, costs).instructions + ROW_CALL)
+
+
+def row_cost(call: Call, step: Step, costs: Costs) -> float:
+    """A layer whose rows flow: never less than the layer by itself."""
+    rows = step.loop.output_height if step.loop else 1
+    return layer_cost(call, step, costs) + FLOWING_ROW * rows
 
 
 @dataclass(frozen=True)

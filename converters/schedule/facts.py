@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from edgekit.converters.choose import Choice
 from edgekit.converters.lowering.segment import SegmentBuilder
 from edgekit.converters.lowering.storage import Storage
-from edgekit.converters.schedule.costs import layer_cost, pair_cost
+from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
 from edgekit.converters.schedule.order import Unit, demand_order, row_lives
 from edgekit.converters.schedule.plan import NOTHING_TWICE, PlannedPair, PlannedSegment, Repeats
 from edgekit.costs import Costs
@@ -210,7 +210,7 @@ class _Gathering:
                     0 if sums else step.scratch_bytes,
                     step.scratch_bytes if sums else 0,
                     other.scratch_bytes,
-                    layer_cost(call, step, self._costs_of(call)) if call else 0.0,
+                    row_cost(call, step, self._costs_of(call)) if call else 0.0,
                     layer_cost(call, other, self._costs_of(call)) if call else 0.0,
                     step.macs,
                     sums,

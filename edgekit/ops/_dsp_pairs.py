@@ -212,6 +212,6 @@ def row_features(
         features |= general
     else:
         features |= finish_features(layer.finish.finish, pixels * channels)
-    if layer.is_paired and channels % 2:
-        features["odd_tiles"] = tiles
+        if channels % 2 and channels > 1:  # the last one is computed by itself
+            features["odd_tiles"] = tiles
     return features

@@ -72,7 +72,8 @@ REF = Kernel(
 def _copied(call: Call) -> Features:
     """Whole rows, or the channels of every pixel."""
     height, width, channels = map_size(call.output.shape)
-    if map_size(call.inputs[0].shape)[2] == channels:
+    columns = _axes(call.node.attributes)[1]
+    if map_size(call.inputs[0].shape)[2] == channels and columns[2] == 1:
         return copied(call, bytes_each=width * channels, copies=height)
     return copied(call, bytes_each=channels, copies=height * width)
 

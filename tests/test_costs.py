@@ -221,12 +221,12 @@ def test_estimates_are_near_the_counts_of_an_emulated_core(
     costs = load_costs(target)
     found = [trial for word in FAMILIES for trial in counts.trials(target.isa, words=[word])[3::12]]
     assert {trial.kernel.symbol for trial in found} == set(FAMILIES)
-    missed, errors = [], []
+    errors = []
     for one in counts.count(found, target):
         estimate = costs.instructions(one.trial.kernel, one.trial.call) + one.driver
         errors.append(abs(estimate / one.instructions - 1))
         print(one.trial.kernel.symbol, one.instructions, f"{estimate / one.instructions:.3f}")
-        if errors[-1] > 0.15:
-            missed.append((one.trial.kernel.symbol, estimate, one.instructions))
-    assert not missed
-    assert np.median(errors) < 0.05
+    # The worst are groups of a single channel over a single row.
+    assert np.median(errors) < 0.03
+    assert np.quantile(errors, 0.95) < 0.12
+    assert max(errors) < 0.25

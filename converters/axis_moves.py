@@ -70,6 +70,28 @@ class AxisMoves:
             axes.append(tuple(taken))
         return None if pending else AxisMoves(self.origin, tuple(axes))
 
+    def taken(self, axis: int, index: int) -> tuple[AxisMoves, int, range] | None:
+        """One index of an axis: the view of what is left, and the part of an axis of the origin.
+
+        None where the part is not one run of equal steps.
+        """
+        if len(self.axes[axis]) != 1:
+            return None
+        (factor,) = self.axes[axis]
+        place = factor.path[0]
+        factors = [f for others in self.axes for f in others if f.path[0] == place]
+        outer = math.prod(f.size for f in factors if f.path < factor.path)
+        inner = math.prod(f.size for f in factors if f.path > factor.path)
+        if outer == 1:
+            run = range(index * inner, (index + 1) * inner)
+        elif inner == 1:
+            run = range(index, outer * factor.size, factor.size)
+        else:
+            return None
+        origin = (*self.origin[:place], len(run), *self.origin[place + 1 :])
+        left = (*self.axes[:axis], (), *self.axes[axis + 1 :])
+        return AxisMoves(origin, left), place, run
+
     def steps(self) -> list[Reshape | Transpose] | None:
         """At most one transpose between reshapes; None where that is not enough."""
         blocks = self._blocks()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgekit.costs import Costs, load_costs
@@ -27,14 +27,17 @@ RARE_SHARE = 1 / 1000
 class Choice:
     """The kernel of a layer and the layouts of its activations.
 
-    accumulating: the kernel that takes the input row by row, where there is one.
-    costs: those of the target that it was chosen for.
+    accumulating: the kernel that takes the input row by row, where there is one. costs: those of the
+    target that it was chosen for. compact: another choice of two layers with a map in a faster
+    layout between them; with it, the map is NHWC, whose rows have no padding. Both layers of a pair
+    take it, or none (PlannedPair).
     """
 
     kernel: Kernel
     binding: Binding
     accumulating: Kernel | None
     costs: Costs
+    compact: Choice | None = None
 
 
 def choose(graph: QGraph, target: Target, *, kernels: str = "auto") -> dict[str, Choice]:
@@ -196,15 +199,44 @@ def _choose_layouts(
     calls = [call for call in graph.calls() if call.node.name in kernels]
     rare = RARE_SHARE * sum(costs.instructions(kernels[call.node.name], call) for call in calls)
     kernels |= _plain_for_rare(calls, candidates, kernels, layouts, costs, rare)
-    return {
-        call.node.name: Choice(
-            kernels[call.node.name],
-            _binding(call, kernels[call.node.name], layouts),
-            _accumulating(call, candidates[call.node.name], costs, rare),
-            costs,
+    chosen = {}
+    for call in calls:
+        kernel = kernels[call.node.name]
+        accumulating = _accumulating(call, candidates[call.node.name], costs, rare)
+        chosen[call.node.name] = Choice(
+            kernel, _binding(call, kernel, layouts), accumulating, costs
         )
-        for call in calls
-    }
+    return chosen | _with_compact(graph, candidates, chosen)
+
+
+def _with_compact(
+    graph: QGraph, candidates: Mapping[str, list[Kernel]], chosen: Mapping[str, Choice]
+) -> dict[str, Choice]:
+    """The choices of the layers at both ends of maps that are not NHWC, with compact ones."""
+    producers, found = graph.producer(), {}
+    for call in graph.calls():
+        if call.node.name not in chosen or len(call.activations) != 1:
+            continue
+        node = producers.get(call.activations[0].name)
+        if node is None or node.name not in chosen:
+            continue
+        ends = (graph.call(node), call)
+        before, behind = (chosen[end.node.name].binding for end in ends)
+        layouts = {*before.inputs, behind.output}
+        if behind.inputs == (NHWC,) or layouts != {NHWC}:
+            continue
+        kernels = [_cheapest_of_nhwc(end, candidates[end.node.name]) for end in ends]
+        for end, kernel in zip(ends, kernels, strict=True):
+            if None not in kernels and kernel is not None:
+                plain = chosen[end.node.name]
+                compact = replace(plain, kernel=kernel, binding=_binding(end, kernel, {}))
+                found[end.node.name] = replace(plain, compact=compact)
+    return found
+
+
+def _cheapest_of_nhwc(call: Call, candidates: Sequence[Kernel]) -> Kernel | None:
+    kernels = (k for k in candidates if not k.accumulates and _reads_nhwc_only(call, k))
+    return next((kernel for kernel in kernels if "nhwc" in kernel.writes), None)
 
 
 def _accumulating(

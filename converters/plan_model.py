@@ -13,6 +13,7 @@ from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.again import Again, computed_again, with_skips_again
+from edgekit.converters.schedule.compact import facts_with_compact_pairs
 from edgekit.converters.schedule.facts import gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.layerwise import layerwise
@@ -138,7 +139,7 @@ def _given(graph: QGraph, target: Target, kernels: str, content: PlanFile) -> Pl
     """A plan from a file, placed."""
     again = with_skips_again(graph, content.input_mode, content.computed_again)
     choices = choose(again.graph, target, kernels=kernels)
-    facts = gather_facts(
+    facts = facts_with_compact_pairs(
         again.graph, choices, content.input_mode, content.output_mode, repeats=again.repeats
     )
     plan = plan_of(content, facts, choices)
@@ -155,7 +156,7 @@ def plan_front(
     progress: Progress = lambda text: None,
 ) -> list[Candidate]:
     """Every nondominated schedule, recomputing ones included: what ``analyze`` lists."""
-    facts = gather_facts(graph, choices, input_mode, output_mode)
+    facts = facts_with_compact_pairs(graph, choices, input_mode, output_mode)
     return search(facts, Goal(extra_macs=None), progress=progress)
 
 
@@ -169,7 +170,9 @@ class _Planner:
     ) -> None:
         self._again, self._choices = again, choices
         self._budget, self._progress = budget, progress
-        self._facts = gather_facts(
+        saves = budget.max_ram_bytes is not None or budget.max_extra_macs is not None
+        gather = facts_with_compact_pairs if saves else gather_facts
+        self._facts = gather(
             again.graph, choices, budget.input_mode, budget.output_mode, repeats=again.repeats
         )
 

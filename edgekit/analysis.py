@@ -317,7 +317,7 @@ def describe_plan(plan: Plan) -> str:
 
 def _kind(segment: PlannedSegment) -> tuple[str, str]:
     """What runs a segment, and its pairs unless one of them is all of it."""
-    pairs = " ".join(f"{pair.primitive}{pair.block}" for pair in segment.pairs)
+    pairs = " ".join(f"{pair.primitive}{pair.block}{'c' * pair.compact}" for pair in segment.pairs)
     if [pair.primitive for pair in segment.pairs] == ["E"]:
         return pairs, ""
     return f"{segment.primitive}{segment.parts if segment.parts > 1 else ''}", pairs

@@ -11,9 +11,7 @@ void ek_concat_s8__ref(const void *layer_, const void *const *inputs, void *outp
     for (int32_t e = 0; e < layer->widths[i]; e++) {
       const int32_t scaled =
           ek_scale(in[e] - layer->zero_points[i], layer->multipliers[i], layer->shifts[i]);
-      *out++ = (int8_t)(ek_clamp(scaled, -128 - layer->output_zero_point,
-                                 127 - layer->output_zero_point) +
-                        layer->output_zero_point);
+      *out++ = (int8_t)ek_offset_clamp(scaled, layer->output_zero_point, -128, 127);
     }
   }
 }

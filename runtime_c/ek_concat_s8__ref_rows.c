@@ -6,9 +6,7 @@ static void rescale(const ek_concat_s8 *layer, int32_t input, const int8_t *in, 
   for (int32_t c = 0; c < layer->channels[input]; c++) {
     const int32_t scaled = ek_scale(in[c] - layer->zero_points[input], layer->multipliers[input],
                                     layer->shifts[input]);
-    out[c] =
-        (int8_t)(ek_clamp(scaled, -128 - layer->output_zero_point, 127 - layer->output_zero_point) +
-                 layer->output_zero_point);
+    out[c] = (int8_t)ek_offset_clamp(scaled, layer->output_zero_point, -128, 127);
   }
 }
 

@@ -37,7 +37,8 @@ void ek_conv2d_s8__ref(const void *layer_, const void *const *rows, void *output
       const int32_t c = channel_begin + i;
       const int32_t sum = layer->bias[c] + dot(layer, rows, column, c);
       const int32_t scaled = ek_scale(sum, layer->multipliers[c], layer->shifts[c]);
-      out[i] = (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
+      out[i] =
+          (int8_t)ek_offset_clamp(scaled, layer->output_zero_point, layer->minimum, layer->maximum);
     }
   }
 }

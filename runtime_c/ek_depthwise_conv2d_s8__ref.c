@@ -35,7 +35,8 @@ void ek_depthwise_conv2d_s8__ref(const void *layer_, const void *const *rows, vo
       const int32_t row_channel = (c - channel_begin) / layer->channel_multiplier;
       const int32_t sum = layer->bias[c] + dot(layer, rows, column, c, row_channel, row_channels);
       const int32_t scaled = ek_scale(sum, layer->multipliers[c], layer->shifts[c]);
-      out[c] = (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
+      out[c] =
+          (int8_t)ek_offset_clamp(scaled, layer->output_zero_point, layer->minimum, layer->maximum);
     }
   }
 }

@@ -36,8 +36,7 @@ static int8_t finish_of(const ek_depthwise_conv2d_s8_row_planar *layer, const in
   }
   const int32_t zero_point = layer->output_zero_point;
   const int32_t scaled = ek_scale(sum, channel[0], channel[1]);
-  return (int8_t)(ek_clamp(scaled, layer->minimum - zero_point, layer->maximum - zero_point) +
-                  zero_point);
+  return (int8_t)ek_offset_clamp(scaled, zero_point, layer->minimum, layer->maximum);
 }
 
 void ek_dsp_depthwise_columns(const ek_depthwise_conv2d_s8_row_planar *layer,

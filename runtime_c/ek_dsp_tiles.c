@@ -67,13 +67,11 @@ static void run_fast(ek_dsp_tiles *tiles, int32_t pixels) {
 static void store_general(const ek_dsp_tiles *tiles, const int32_t *sums, int32_t pixels,
                           const int32_t *scale, int32_t channel) {
   const ek_dsp_pairs *pairs = tiles->pairs;
-  const int32_t zero_point = pairs->output_zero_point;
   int8_t *output = tiles->output + channel * pairs->channel_step;
   for (int32_t pixel = 0; pixel < pixels; pixel++) {
     const int32_t scaled = ek_scale(sums[pixel * 2], scale[0], scale[1]);
-    const int32_t clamped =
-        ek_clamp(scaled, pairs->minimum - zero_point, pairs->maximum - zero_point);
-    output[pixel == 0 ? 0 : tiles->tile.pixel_offsets[pixel - 1]] = (int8_t)(clamped + zero_point);
+    output[pixel == 0 ? 0 : tiles->tile.pixel_offsets[pixel - 1]] =
+        (int8_t)ek_offset_clamp(scaled, pairs->output_zero_point, pairs->minimum, pairs->maximum);
   }
 }
 

@@ -16,7 +16,8 @@ void ek_fully_connected_s8__ref(const void *layer_, const void *const *inputs, v
         sum += (in[i] - layer->input_zero_point) * w[i];
       }
       const int32_t scaled = ek_scale(sum, layer->multipliers[c], layer->shifts[c]);
-      out[c] = (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
+      out[c] =
+          (int8_t)ek_offset_clamp(scaled, layer->output_zero_point, layer->minimum, layer->maximum);
     }
   }
 }

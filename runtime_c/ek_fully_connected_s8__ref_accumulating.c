@@ -18,7 +18,8 @@ void ek_fully_connected_s8__ref_accumulating(const void *layer_, const void *con
     sums[c] = sum;
     if (region->row == layer->rows - 1) {
       const int32_t scaled = ek_scale(sum, layer->multipliers[c], layer->shifts[c]);
-      out[c] = (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
+      out[c] =
+          (int8_t)ek_offset_clamp(scaled, layer->output_zero_point, layer->minimum, layer->maximum);
     }
   }
 }

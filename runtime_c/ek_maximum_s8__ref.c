@@ -9,7 +9,7 @@ static int8_t larger(const ek_maximum_s8 *layer, int32_t a, int32_t b) {
   const int32_t second =
       ek_scale(b - layer->second_zero_point, layer->second_multiplier, layer->second_shift);
   const int32_t chosen = first > second ? first : second;
-  return (int8_t)(ek_clamp(chosen, -128 - zero_point, 127 - zero_point) + zero_point);
+  return (int8_t)ek_offset_clamp(chosen, zero_point, -128, 127);
 }
 
 void ek_maximum_s8__ref(const void *layer_, const void *const *rows, void *output,

@@ -8,7 +8,7 @@ enum { BLOCK = 16 };
 
 int8_t ek_mean_of_sum(const ek_mean_s8 *layer, int32_t sum) {
   const int32_t mean = ek_scale(sum, layer->multiplier, layer->shift);
-  return (int8_t)ek_clamp(mean + layer->output_zero_point, -128, 127);
+  return (int8_t)ek_offset_clamp(mean, layer->output_zero_point, -128, 127);
 }
 
 void ek_mean_columns(const ek_mean_s8 *layer, const int8_t *in, int8_t *output) {

@@ -14,7 +14,8 @@ void ek_mean_s8__ref(const void *layer_, const void *const *inputs, void *output
         sum += in[n * layer->inner + i] - layer->input_zero_point;
       }
       const int32_t mean = ek_scale(sum, layer->multiplier, layer->shift);
-      out[o * layer->inner + i] = (int8_t)ek_clamp(mean + layer->output_zero_point, -128, 127);
+      out[o * layer->inner + i] =
+          (int8_t)ek_offset_clamp(mean, layer->output_zero_point, -128, 127);
     }
   }
 }

@@ -15,7 +15,7 @@ void ek_mean_s8__ref_accumulating(const void *layer_, const void *const *rows, v
     sums[i] = sum;
     if (region->row == layer->outer - 1) {
       const int32_t mean = ek_scale(sum, layer->multiplier, layer->shift);
-      ((int8_t *)output)[i] = (int8_t)ek_clamp(mean + layer->output_zero_point, -128, 127);
+      ((int8_t *)output)[i] = (int8_t)ek_offset_clamp(mean, layer->output_zero_point, -128, 127);
     }
   }
 }

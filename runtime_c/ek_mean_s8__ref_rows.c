@@ -15,7 +15,7 @@ void ek_mean_s8__ref_rows(const void *layer_, const void *const *rows, void *out
         sum += in[n * layer->inner + i] - layer->input_zero_point;
       }
       const int32_t mean = ek_scale(sum, layer->multiplier, layer->shift);
-      out[i] = (int8_t)ek_clamp(mean + layer->output_zero_point, -128, 127);
+      out[i] = (int8_t)ek_offset_clamp(mean, layer->output_zero_point, -128, 127);
     }
   }
 }

@@ -6,8 +6,7 @@ static int8_t mul(const ek_mul_s8 *layer, int32_t a, int32_t b) {
   const int32_t product = (a - layer->first_zero_point) * (b - layer->second_zero_point);
   const int32_t scaled = ek_scale(product, layer->multiplier, layer->shift);
   const int32_t zero_point = layer->output_zero_point;
-  return (int8_t)(ek_clamp(scaled, layer->minimum - zero_point, layer->maximum - zero_point) +
-                  zero_point);
+  return (int8_t)ek_offset_clamp(scaled, zero_point, layer->minimum, layer->maximum);
 }
 
 void ek_mul_s8__ref(const void *layer_, const void *const *rows, void *output,

@@ -14,8 +14,7 @@ static int8_t finish(const ek_mve_depthwise_row *row, const int32_t *parameters,
   const int32_t *own = parameters + quad_of[lane % QUAD] * WORDS_PER_QUAD + lane / QUAD;
   const int32_t scaled = ek_scale(sum + own[0], own[QUAD], own[2 * QUAD]);
   const int32_t zero_point = row->zero_point;
-  return (int8_t)(ek_clamp(scaled, row->minimum - zero_point, row->maximum - zero_point) +
-                  zero_point);
+  return (int8_t)ek_offset_clamp(scaled, zero_point, row->minimum, row->maximum);
 }
 
 /* One pixel. */

@@ -8,7 +8,7 @@ static int8_t prelu(const ek_prelu_s8 *layer, int32_t x, int32_t slope) {
   const int32_t scaled = a >= 0 ? ek_scale(a, layer->identity_multiplier, layer->identity_shift)
                                 : ek_scale(a * (slope - layer->slope_zero_point),
                                            layer->slope_multiplier, layer->slope_shift);
-  return (int8_t)(ek_clamp(scaled, -128 - zero_point, 127 - zero_point) + zero_point);
+  return (int8_t)ek_offset_clamp(scaled, zero_point, -128, 127);
 }
 
 void ek_prelu_s8__ref(const void *layer_, const void *const *rows, void *output,

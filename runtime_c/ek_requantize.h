@@ -46,4 +46,10 @@ static inline int32_t ek_clamp(int32_t x, int32_t minimum, int32_t maximum) {
   return x < minimum ? minimum : x > maximum ? maximum : x;
 }
 
+/* x + zero_point within [minimum, maximum], for any x: the sum itself may not fit. */
+static inline int32_t ek_offset_clamp(int32_t x, int32_t zero_point, int32_t minimum,
+                                      int32_t maximum) {
+  return ek_clamp(x, minimum - zero_point, maximum - zero_point) + zero_point;
+}
+
 #endif

@@ -10,7 +10,7 @@ static int8_t squared_difference(const ek_squared_difference_s8 *layer, int32_t 
   const int32_t zero_point = layer->output_zero_point;
   const int32_t scaled =
       ek_scale(difference * difference, layer->output_multiplier, layer->output_shift);
-  return (int8_t)(ek_clamp(scaled, -128 - zero_point, 127 - zero_point) + zero_point);
+  return (int8_t)ek_offset_clamp(scaled, zero_point, -128, 127);
 }
 
 void ek_squared_difference_s8__ref(const void *layer_, const void *const *rows, void *output,

@@ -9,8 +9,7 @@ static int8_t subtract(const ek_sub_s8 *layer, int32_t a, int32_t b) {
                              ek_scale(second, layer->second_multiplier, layer->second_shift);
   const int32_t scaled = ek_scale(difference, layer->output_multiplier, layer->output_shift);
   const int32_t zero_point = layer->output_zero_point;
-  return (int8_t)(ek_clamp(scaled, layer->minimum - zero_point, layer->maximum - zero_point) +
-                  zero_point);
+  return (int8_t)ek_offset_clamp(scaled, zero_point, layer->minimum, layer->maximum);
 }
 
 void ek_sub_s8__ref(const void *layer_, const void *const *rows, void *output,

@@ -41,7 +41,8 @@ void ek_transposed_conv2d_s8__ref(const void *layer_, const void *const *rows, v
     for (int32_t c = 0; c < layer->output_channels; c++) {
       const int32_t sum = layer->bias[c] + dot(layer, rows, column, c);
       const int32_t scaled = ek_scale(sum, layer->multipliers[c], layer->shifts[c]);
-      out[c] = (int8_t)ek_clamp(scaled + layer->output_zero_point, layer->minimum, layer->maximum);
+      out[c] =
+          (int8_t)ek_offset_clamp(scaled, layer->output_zero_point, layer->minimum, layer->maximum);
     }
   }
 }

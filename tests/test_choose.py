@@ -19,7 +19,7 @@ from edgekit.costs import Costs, load_costs
 from edgekit.ir import Call, Node, Port, QGraph, Quantization, Tensor
 from edgekit.kernel import Kernel
 from edgekit.layout import NHWC
-from edgekit.ops import conv2d, lookup, operator_of
+from edgekit.ops import conv2d, depthwise_conv2d, lookup, operator_of
 from edgekit.ops._dsp_depthwise import ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
 from edgekit.ops._dsp_pointwise import DSP_4X2
@@ -179,3 +179,23 @@ def test_what_a_planar_layer_reads_has_no_plain_kernel() -> None:
     with mock.patch.object(choice_of_kernels, "RARE_SHARE", 1e9):
         kernels = _kernels(choose(_chain([_pointwise(), _depthwise()]), M4))
     assert kernels == [DSP_4X2, ROW_PLANAR[0]]
+
+
+def test_both_ends_of_a_planar_map_have_a_compact_choice() -> None:
+    choices = choose(_chain([_pointwise(), _depthwise(), _lookup()]), M4)
+    assert [choices[f"n{i}"].compact is not None for i in range(3)] == [True, True, False]
+    ends = [choice.compact for choice in choices.values() if choice.compact]
+    assert [end.kernel for end in ends] == [DSP_4X2, DSP_NHWC]
+    assert {layout for end in ends for layout in (*end.binding.inputs, end.binding.output)} == {
+        NHWC
+    }
+
+
+def test_a_layer_between_two_planar_maps_has_no_compact_choice() -> None:
+    """One choice could not say which of the maps is meant."""
+    planar = dataclasses.replace(ROW_PLANAR[0], writes=("nhwc", "row_planar"))
+    graph = _chain([_pointwise(), _depthwise(), _depthwise()])
+    with mock.patch.object(depthwise_conv2d.OPERATOR, "kernels", (planar, DSP_NHWC)):
+        choices = choose(graph, M4)
+    assert _kernels(choices) == [DSP_4X2, planar, planar]
+    assert not any(choice.compact for choice in choices.values())

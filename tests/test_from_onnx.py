@@ -146,6 +146,35 @@ CASES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
         {"constants": {"scale": weights(4), "B": weights(4), "mean": weights(4),
                        "var": np.abs(weights(4)) + 0.5}},
     ),
+    "layer_norm": (
+        "LayerNormalization", (1, 3, 8), {"constants": {"Scale": weights(8), "B": weights(8)}},
+    ),
+    "layer_norm_of_opset_17": (
+        "LayerNormalization", (1, 8), {"constants": {"Scale": weights(8)}, "opset": 17},
+    ),
+    "layer_norm_rows": (
+        "LayerNormalization", MAP, {"constants": {"Scale": weights(6)}, "epsilon": 0.1},
+    ),
+    "layer_norm_three_axes": (
+        "LayerNormalization", MAP, {"constants": {"Scale": weights(4, 7, 6)}, "axis": 1},
+    ),
+    "layer_norm_every_axis": (
+        "LayerNormalization", (1, 3, 8), {"constants": {"Scale": weights(1, 3, 8)}, "axis": 0},
+    ),
+    "group_norm": (
+        "GroupNormalization", MAP,
+        {"constants": {"scale": weights(4), "bias": weights(4)}, "num_groups": 2, "opset": 21},
+    ),
+    "instance_norm": (
+        "InstanceNormalization", MAP, {"constants": {"scale": weights(4), "B": weights(4)}},
+    ),
+    "instance_norm_sequence": (
+        "InstanceNormalization", SEQUENCE,
+        {"constants": {"scale": weights(SEQUENCE[1]), "B": weights(SEQUENCE[1])}},
+    ),
+    "vector_norm": ("LpNormalization", MAP, {"axis": 1}),
+    "vector_norm_rows": ("LpNormalization", MAP, {}),
+    "reduce_length": ("ReduceL2", MAP, {"constants": {"axes": [1]}}),
     "slice_steps": (
         "Slice", MAP, {"constants": {"starts": [-1, 1], "ends": [-100, 6], "axes": [2, -1],
                                      "steps": [-2, 3]}},

@@ -26,6 +26,11 @@ def conv(**attributes: Any) -> Any:
     return one_node("Conv", MAP, constants={"W": noise(4, 4, 3, 3)}, **attributes)
 
 
+def group_norm(shape: tuple[int, ...] = MAP, **attributes: Any) -> Any:
+    constants = {"scale": noise(4), "bias": noise(4)}
+    return one_node("GroupNormalization", shape, constants=constants, opset=21, **attributes)
+
+
 def pool(**attributes: Any) -> Any:
     return one_node("MaxPool", MAP, **{"kernel_shape": [2, 2], **attributes})
 
@@ -162,6 +167,13 @@ BAD: Mapping[str, tuple[Callable[[], Any], str]] = {
     "shapes_do_not_fit": (
         lambda: one_node("Add", MAP, constants={"B": noise(5, 1, 1)}), "inputs do not fit",
     ),
+    "layer_norm_of_negative_epsilon": (
+        lambda: one_node(
+            "LayerNormalization", (1, 4), constants={"Scale": noise(4)}, epsilon=-1.0
+        ),
+        "layer_normalization 'y': epsilon -1.0 must be a number, 0 or more",
+    ),
+    "group_norm_without_groups": (group_norm, "GroupNormalization 'y': .*num_groups"),
     "no_operators": (lambda: model_of([], {"x": MAP}, ["x"]), "holds no operators"),
     "branches_too_deep": (lambda: nested(12), "branches inside each other"),
     "constants_too_large": (many_folds, "the constants computed so far are too large"),
@@ -189,12 +201,48 @@ UNSUPPORTED: Mapping[str, tuple[Callable[[], Any], str]] = {
         lambda: chain(relu("x", "w"), helper.make_node("Conv", ["x", "w"], ["y"])),
         "Conv 'y': ",
     ),
-    "instance_norm": (
-        lambda: one_node(
-            "InstanceNormalization", MAP, constants={"scale": noise(4), "B": noise(4)}
-        ),
-        "InstanceNormalization 'y': not supported; use BatchNormalization",
+    "local_response_norm": (
+        lambda: one_node("LRN", MAP, size=3), "LRN 'y': not supported; use BatchNormalization",
     ),
+    "layer_norm_with_its_mean": (
+        lambda: chain(
+            helper.make_node("LayerNormalization", ["x", "x"], ["a", "mean"]), relu("a", "y")
+        ),
+        "LayerNormalization 'a': its mean and inverse deviation",
+    ),
+    "layer_norm_of_computed_scale": (
+        lambda: chain(
+            relu("x", "scale"), helper.make_node("LayerNormalization", ["x", "scale"], ["y"])
+        ),
+        "LayerNormalization 'y': 'Scale' must be a constant",
+    ),
+    "layer_norm_over_too_many": (
+        lambda: one_node(
+            "LayerNormalization", (1, 2, 256, 257), axis=2,
+            constants={"Scale": np.ones((256, 257), np.float32)},
+        ),
+        "it normalizes over 65792 elements; up to 65536",
+    ),
+    "layer_norm_of_other_size": (
+        lambda: one_node("LayerNormalization", (1, 3, 4), constants={"Scale": noise(5)}),
+        r"'Scale' has shape \(5,\); it must be \(4,\)",
+    ),
+    "group_norm_of_unequal_groups": (
+        lambda: group_norm(num_groups=3), "4 channels are not 3 equal groups",
+    ),
+    "group_norm_of_no_groups": (
+        lambda: group_norm(num_groups=0), "4 channels are not 0 equal groups",
+    ),
+    "group_norm_of_a_vector": (
+        lambda: group_norm((4,), num_groups=2), r"the input has shape \(4,\)",
+    ),
+    "instance_norm_of_other_channels": (
+        lambda: one_node(
+            "InstanceNormalization", MAP, constants={"scale": noise(4), "B": noise(3)}
+        ),
+        "its parameters must have 4 values each",
+    ),
+    "vector_norm_of_order_1": (lambda: one_node("LpNormalization", MAP, p=1), "p=1 is not supported"),
     "huge_constant": (huge_fold, "is too large"),
 }  # fmt: skip
 """As BAD, with exit code 3."""

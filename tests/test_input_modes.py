@@ -32,6 +32,7 @@ from edgekit.runners.profile import profile_qemu
 from edgekit.runners.qemu import run_qemu
 from edgekit.target import load_target
 from edgekit.validate import ValidateOptions, validate
+from edgekit.window import Axis, Window
 
 RequireProgram = Callable[[str], str]
 BY_ROWS: tuple[InputMode, ...] = ("stream", "pull")
@@ -94,6 +95,15 @@ def test_pair_by_columns_on_the_host(mode: InputMode, tmp_path: Path) -> None:
     ((entry,),) = (segment.pairs for segment in artifact.manifest.schedule)
     assert (entry.primitive, entry.block_columns) == ("D", 2)
     check_on_host(artifact, tmp_path / "model")
+
+
+def test_padding_row_of_a_pair_by_columns_is_as_long_as_the_map(tmp_path: Path) -> None:
+    """No rows are kept between such windows, so all that the consumer has is a tile of a column."""
+    b = GraphBuilder("apart", seed=220)
+    x = b.conv2d(b.input("image", (1, 5, 7, 3)), 9)
+    graph = b.graph(b.depthwise(x, Window(Axis(1, 3, 1, 1, 0), Axis(1))))
+    pair = PlannedPair("D", *(node.name for node in graph.nodes), 1)
+    check_on_host(convert_planned(graph, "resident", pairs=(pair,)), tmp_path / "model")
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -17,6 +17,7 @@ from support.random_spatial import SPATIAL_CALLS
 
 from edgekit.ir import Array, Call, Tensor
 from edgekit.ops import operators
+from edgekit.ops.layer_normalization import fraction_bits
 
 CALLS = {**CALLS, **ELEMENTWISE_CALLS, **MOVEMENT_CALLS, **SPATIAL_CALLS}
 FAMILIES = sorted(CALLS)
@@ -67,6 +68,10 @@ def tolerance(call: Call, float_call: Call, integers: dict[str, Array]) -> float
         return steps
     peak = max(float(np.abs(dequantize(t, integers[t.name])).max()) for t in model_inputs(call))
     weights = constants[0]
+    if (
+        call.node.op == "layer_normalization"
+    ):  # roundings of epsilon, the normalized value and gamma
+        return steps + 2.0 * float(np.abs(weights).max()) * 2.0 ** -fraction_bits(weights.size)
     if call.node.op in ("add", "sub", "mul", "prelu", "minimum", "maximum", "concat"):
         span = max(float(weights.max()), 0.0) - min(float(weights.min()), 0.0)
         return steps + span / 255.0 * max(peak, 1.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order of rows, how many of them are kept, and fronts, against plain replays of the definitions."""
+"""The order of rows, and how many of them are kept, against plain replays of the definitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from edgekit.converters.schedule.front import front, front_within
 from edgekit.converters.schedule.order import (
     Order,
     Read,
@@ -20,7 +19,6 @@ from edgekit.converters.schedule.order import (
     oldest_needed,
     row_lives,
 )
-from edgekit.ir import Array
 from edgekit.window import Axis, RowMap, RowTable
 
 POINT = Axis(1)
@@ -228,37 +226,3 @@ def test_spans_are_the_times_at_which_a_row_is_held(case: tuple[list[Unit], list
                     assert needed[time] <= read.first[n]
         spans = {t for first, last in life.spans for t in range(first, last + 1)}
         assert spans == held
-
-
-def dominated(points: Array, index: int) -> bool:
-    """Whether another point is at most as bad everywhere; of equal ones the first stays."""
-    for other, point in enumerate(points):
-        better = (point < points[index]).any() or other < index
-        if other != index and better and (point <= points[index]).all():
-            return True
-    return False
-
-
-@given(
-    points=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 3)), max_size=20)
-)
-def test_front_is_what_nothing_dominates(points: list[tuple[int, int, int]]) -> None:
-    values = np.array(points, np.int64).reshape(-1, 3)
-    kept = front(values[:, 0], values[:, 1].astype(float), values[:, 2].astype(float))
-    wanted = {p[:2] for i, p in enumerate(points) if not dominated(values[:, :2], i)}
-    assert sorted(wanted) == [points[i][:2] for i in kept]
-    for i in kept:
-        assert points[i][2] == min(p[2] for p in points if p[:2] == points[i][:2])
-
-
-@given(
-    points=st.lists(st.tuples(*[st.integers(0, 4)] * 4), max_size=24),
-)
-def test_front_within_is_what_nothing_dominates_in_all_measures(
-    points: list[tuple[int, int, int, int]],
-) -> None:
-    values = np.array(points, np.int64).reshape(-1, 4)
-    tie = np.zeros(len(points))
-    kept = front_within(values[:, 0], values[:, 1].astype(float), tie, values[:, 2:])
-    wanted = {p for i, p in enumerate(points) if not dominated(values, i)}
-    assert sorted(wanted) == sorted(points[i] for i in kept)

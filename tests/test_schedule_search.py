@@ -17,6 +17,7 @@ from support.random_graphs import GraphSpec, build_graph, graph_specs
 from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import choose
 from edgekit.converters.lowering.lower import lower
+from edgekit.converters.schedule.compact import facts_with_compact_pairs
 from edgekit.converters.schedule.facts import Facts, gather_facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.plan import Plan
@@ -72,10 +73,16 @@ class Placing:
     """Arena bytes and executed MACs of plans of one model."""
 
     def __init__(
-        self, graph: QGraph, input_mode: InputMode, output_mode: OutputMode = "resident"
+        self,
+        graph: QGraph,
+        input_mode: InputMode,
+        output_mode: OutputMode = "resident",
+        *,
+        compact: bool = False,
     ) -> None:
         self.choices = choose(graph, TARGET("cortex-m4"))
-        self.facts: Facts = gather_facts(graph, self.choices, input_mode, output_mode)
+        gather = facts_with_compact_pairs if compact else gather_facts
+        self.facts: Facts = gather(graph, self.choices, input_mode, output_mode)
 
     @property
     def has_branches(self) -> bool:
@@ -120,6 +127,16 @@ def test_no_plan_is_better(name: str, mode: InputMode) -> None:
     facts = "edgekit.converters.schedule.facts"
     with mock.patch.multiple(facts, BLOCKS=(4, 16), COLUMNS=(2,)):
         check_search(Placing(GRAPHS[name](), mode))
+
+
+@pytest.mark.parametrize("mode", ["resident", "stream"])
+def test_no_plan_with_compact_pairs_is_better(mode: InputMode) -> None:
+    facts = "edgekit.converters.schedule.facts"
+    with mock.patch.multiple(facts, BLOCKS=(4, 16), COLUMNS=(2,)):
+        placing = Placing(bottleneck(), mode, compact=True)
+        kinds = {o.planned.compact for options in placing.facts.pairs.values() for o in options}
+        assert kinds == {False, True}
+        check_search(placing)
 
 
 @pytest.mark.parametrize("mode", ["resident", "stream"])

@@ -225,6 +225,7 @@ def test_every_operator_has_a_form_or_is_known_to_have_none() -> None:
         "batch_matmul",
         "fixed_point_sigmoid",
         "l2_normalization",
+        "layer_normalization",
         "leaky_relu",
         "resize_bilinear",
         "squared_difference",

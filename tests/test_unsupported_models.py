@@ -142,7 +142,7 @@ class Sorted(nn.Module):
 
 class Counted(nn.Module):
     def forward(self, x):
-        return torch.linalg.vector_norm(x, dim=1), torch.cumsum(x, 1)
+        return torch.linalg.vector_norm(x, 1, dim=1), torch.cumsum(x, 1)
 
 def recurrent():
     return Recurrent(), torch.zeros(1, 4, 6)
@@ -193,7 +193,7 @@ def test_pytorch_transformer_names_every_kind_of_operator(edgekit: Edgekit, tmp_
     )
     assert result.code == 3, result.err
     lines = result.err.splitlines()
-    for words in (("layer_norm", "layer/norm1"), ("layer/self_attn",), ("fft",), ("sort",)):
+    for words in (("layer/self_attn",), ("fft",), ("sort",)):
         assert any(all(word in line for word in words) for line in lines), (words, lines)
     assert all(line.startswith("error: ") for line in lines)
     assert not (tmp_path / "out").exists()

@@ -14,9 +14,11 @@ from edgekit.converters.legalize.branches import BRANCH_RULES
 from edgekit.converters.legalize.clamps import CLAMP_RULES
 from edgekit.converters.legalize.concat import CONCAT_RULES
 from edgekit.converters.legalize.constants import fold_constant_nodes
+from edgekit.converters.legalize.dense import DENSE_RULES
 from edgekit.converters.legalize.identities import FLOAT_IDENTITY_RULES, INTEGER_IDENTITY_RULES
 from edgekit.converters.legalize.layout import FLATTEN_RULES, LAYOUT_RULES
 from edgekit.converters.legalize.moves import MOVE_RULES
+from edgekit.converters.legalize.normalizations import NORMALIZATION_RULES
 from edgekit.converters.legalize.pads import PAD_RULES
 from edgekit.converters.legalize.reductions import INDEX_RULES, REDUCTION_RULES
 from edgekit.converters.legalize.rewrite import Rules, merged, rewrite
@@ -47,6 +49,8 @@ def _float_rules() -> Rules:
     return merged(
         LAYOUT_RULES,
         FLATTEN_RULES,
+        DENSE_RULES,
+        NORMALIZATION_RULES,
         PAD_RULES,
         SCALE_RULES,
         BRANCH_RULES,

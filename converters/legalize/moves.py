@@ -22,6 +22,8 @@ from edgekit.ops.reshape import Reshape
 from edgekit.ops.slice import Slice
 from edgekit.ops.transpose import Transpose
 
+ROW_OPERATORS = ("l2_normalization", "layer_normalization", "log_softmax", "softmax")
+"""Operators over the rows of the last axis of their first input; the others are constants."""
 MOVES = ("reshape", "transpose")
 
 
@@ -124,6 +126,15 @@ def sink_behind_concat(view: View, node: Node) -> Rewrite | None:
     return _sunk(view, node, Concat(order[node.attributes.axis]), order)
 
 
+def sink_behind_rows(view: View, node: Node) -> Rewrite | None:
+    """What an operator makes of rows of the last axis does not depend on where the rows lie."""
+    source = node.inputs[0]
+    order = _order_of(view, node, source)
+    if order is None or order[-1] != len(order) - 1:
+        return None
+    return _sunk(view, node, node.attributes, order)
+
+
 def _in_front(values: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, ...]:
     """Values per axis behind a transpose, as values per axis in front of it."""
     return tuple(values[order.index(axis)] for axis in range(len(order)))
@@ -131,20 +142,26 @@ def _in_front(values: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, ...
 
 def _order_in_front(view: View, node: Node) -> tuple[int, ...] | None:
     """The permutation that all inputs come from, where this node alone reads each of them."""
-    orders = set()
-    for name in node.inputs:
-        transpose = view.producers.get(name)
-        if transpose is None or transpose.op != "transpose" or name in view.results:
-            return None
-        if {reader.name for reader in view.readers[name]} != {node.name}:
-            return None
-        orders.add(transpose.attributes.permutation)
+    orders = {_order_of(view, node, name) for name in node.inputs}
     return orders.pop() if len(orders) == 1 else None
+
+
+def _order_of(view: View, node: Node, name: str) -> tuple[int, ...] | None:
+    """The permutation that a tensor comes from, where this node alone reads it."""
+    transpose = view.producers.get(name)
+    if transpose is None or transpose.op != "transpose" or name in view.results:
+        return None
+    if {reader.name for reader in view.readers[name]} != {node.name}:
+        return None
+    order: tuple[int, ...] = transpose.attributes.permutation
+    return order
 
 
 def _sunk(view: View, node: Node, attributes: Any, order: tuple[int, ...]) -> Rewrite:
     """The node in front of a transpose by ``order``."""
-    inputs = tuple(view.producers[name].inputs[0] for name in node.inputs)
+    inputs = tuple(
+        view.producers[name].inputs[0] if name in view.producers else name for name in node.inputs
+    )
     shapes = [view.tensor(name).shape for name in inputs]
     result = view.tensor(node.outputs[0])
     front = _fresh(view, f"{result.name}/{node.op}")
@@ -160,6 +177,7 @@ def _sunk(view: View, node: Node, attributes: Any, order: tuple[int, ...]) -> Re
 
 MOVE_RULES: Rules = {
     "concat": (sink_behind_concat,),
+    **dict.fromkeys(ROW_OPERATORS, (sink_behind_rows,)),
     "mean": (sink_behind_mean,),
     "pad": (sink_behind_pad,),
     "reshape": (shorten_chain,),

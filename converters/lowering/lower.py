@@ -37,6 +37,10 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
     Raises:
         UnsupportedError: a map has more rows, or the model more layers, than a script can count.
     """
+    choices = {
+        name: choice.compact if name in plan.compact and choice.compact else choice
+        for name, choice in choices.items()
+    }
     program = _lowered(plan, choices)
     holds = plan.input_mode == "stream" and plan.output_mode == "resident"
     if holds and (early := _written_before_the_last_row(program)):

@@ -30,11 +30,15 @@ from edgekit.program import (
 )
 from edgekit.window import Axis, Region
 
+KnownSteps = dict[tuple[str, bool, bool], Step]
+"""Steps by the name of their node, whether its rows flow, and whether its kernel accumulates."""
+
 
 class SegmentBuilder:
     """Builds the steps and units of one segment; without ``pack`` only what a search looks at.
 
     tile: the segment computes one strip or patch; ``storage`` and ``choices`` are then its own.
+    known: the steps that builders over the same storage have made, shared by them.
     """
 
     def __init__(
@@ -46,11 +50,13 @@ class SegmentBuilder:
         *,
         pack: bool = True,
         tile: Tile | None = None,
+        known: KnownSteps | None = None,
     ) -> None:
         self.storage, self._choices, self._planned = storage, choices, planned
         self._tile = tile
         self._first_step = first_step
         self._pack = pack
+        self._known: KnownSteps = {} if known is None else known
         self._nodes = frozenset(planned.nodes)
         self._flows = planned.primitive in ("C", "H")
         self.steps: list[Step] = []
@@ -165,9 +171,16 @@ class SegmentBuilder:
         return working_name(self.storage.graph, f"{layer}/{what}")
 
     def _step(self, call: Call) -> Step:
+        accumulates = call.node.name in self._planned.accumulating
+        key = (call.node.name, self._flows, accumulates)
+        if key not in self._known:
+            self._known[key] = self._new_step(call, accumulates=accumulates)
+        return self._known[key]
+
+    def _new_step(self, call: Call, *, accumulates: bool) -> Step:
         choice = self._choices[call.node.name]
         kernel, binding = choice.kernel, choice.binding
-        if call.node.name in self._planned.accumulating:
+        if accumulates:
             assert choice.accumulating is not None
             kernel = choice.accumulating
         if self._flows:

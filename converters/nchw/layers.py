@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dense layers, matrix products, batch norms and softmax in the source's order of axes."""
+"""Dense layers, matrix products, attention, batch norms and softmax in the source's order of axes."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from edgekit.converters.nchw.graph import (
     RefusalError,
     SourceCall,
 )
+from edgekit.converters.nchw.parts import permuted
 from edgekit.ir import Array
 from edgekit.ops.add import Add
 from edgekit.ops.batch_matmul import BatchMatmul
 from edgekit.ops.fully_connected import FullyConnected
 from edgekit.ops.mul import Mul
+from edgekit.ops.softmax import Softmax
 from edgekit.ops.transpose import Transpose
 
 
@@ -48,6 +51,19 @@ def batch_matmul(
         else:
             names.append(call.builder.constant(value.name, value.data))
     return call.builder.from_source_order(call.builder.node("batch_matmul", names, BatchMatmul()))
+
+
+def attention(
+    call: SourceCall, query: Activation, key: Activation, value: Activation, *, scale: float
+) -> Activation:
+    """softmax(scale * query @ key') @ value over the last two axes."""
+    rank = len(key.shape)
+    order = (*range(rank - 2), rank - 1, rank - 2)
+    turned = dataclasses.replace(call, shape=tuple(key.shape[axis] for axis in order))
+    scores = batch_matmul(call, query, permuted(turned, key, order))
+    scored = dataclasses.replace(call, shape=scores.shape)
+    weights = along_axis(scored, scores, rank - 1, "softmax", Softmax(scale))
+    return batch_matmul(call, weights, value)
 
 
 def scale_and_shift(call: SourceCall, x: Activation, scale: Array, shift: Array) -> Activation:

@@ -39,10 +39,25 @@ def part(call: SourceCall, x: Activation, dim: int, run: tuple[int, int, int]) -
     dim %= rank
     if run == (0, x.shape[dim], 1):
         return x
+    if isinstance(x, Regrouped):
+        return _taken(call, x, dim, run)
     axis = storage_axis(dim, rank)
     attributes = axis_slice(storage_shape(x.shape), axis, begin, size, step)
     shape = (*x.shape[:dim], size, *x.shape[dim + 1 :])
     return Activation(call.builder.node("slice", [x.tensor], attributes), shape)
+
+
+def _taken(call: SourceCall, x: Regrouped, dim: int, run: tuple[int, int, int]) -> Regrouped:
+    """One index along an axis of a view of more than four axes."""
+    begin, size, _ = run
+    found = x.moves.taken(dim, begin) if size == 1 else None
+    if found is None:
+        raise RefusalError(f"it takes {size} of dim={dim} of rank {len(x.shape)}; use rank 4")
+    moves, axis, indices = found
+    stored = call.builder.tensors[x.tensor].shape
+    attributes = axis_slice(stored, axis, indices.start, len(indices), indices.step)
+    shape = (*x.shape[:dim], 1, *x.shape[dim + 1 :])
+    return Regrouped(call.builder.node("slice", [x.tensor], attributes), shape, moves)
 
 
 def cut(call: SourceCall, x: Activation, dim: int, sizes: Sequence[int]) -> list[Activation]:

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgekit.converters.nchw.graph import Activation, RefusalError, SourceCall, storage_shape
 from edgekit.converters.nchw.parts import storage_axis
+from edgekit.ir import Shape
 from edgekit.ops.argmax import Argmax
+from edgekit.ops.lookup import Lookup
 from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.mean import Mean
 from edgekit.ops.reshape import Reshape
+from edgekit.ops.sum import Sum
 from edgekit.ops.transpose import Transpose
 from edgekit.window import Axis, Window
 
@@ -60,6 +64,19 @@ def _stored_axes(x: Activation, axes: Sequence[int]) -> tuple[tuple[int, ...], t
             f"dim={tuple(dims)} of shape {x.shape} is not supported; use dim=(2, 3) of a 4-D map"
         )
     return stored, tuple(1 if dim in dims else size for dim, size in enumerate(x.shape))
+
+
+def euclidean_length(
+    call: SourceCall, x: Activation, axes: Sequence[int], *, shape: Shape
+) -> Activation:
+    """The square root of the sum of squares over the given axes, with the given shape.
+
+    A map divided by it is fused (converters/legalize/normalizations.py).
+    """
+    squares = Activation(call.builder.node("lookup", [x.tensor], Lookup("square")), x.shape)
+    call = dataclasses.replace(call, shape=shape)
+    total = reduced(call, squares, axes, op="sum", attributes=Sum)
+    return call.node("lookup", [total.tensor], Lookup("sqrt"))
 
 
 def maximum(call: SourceCall, x: Activation, axes: Sequence[int]) -> Activation:

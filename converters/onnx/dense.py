@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gemm, MatMul, BatchNormalization, Softmax and LogSoftmax."""
+"""Gemm, MatMul, Softmax and LogSoftmax."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.nchw.arithmetic import element_wise, scaled
-from edgekit.converters.nchw.graph import Activation, Parameter, RefusalError
+from edgekit.converters.nchw.graph import Activation, Parameter
 from edgekit.converters.nchw.layers import (
     along_axis,
     batch_matmul,
     fully_connected,
-    scale_and_shift,
 )
-from edgekit.converters.nchw.maps import map_of
 from edgekit.converters.onnx.call import OnnxCall
 from edgekit.converters.onnx.mapper import Mapper
 from edgekit.ops.log_softmax import LogSoftmax
@@ -82,23 +80,6 @@ def _matrix_product(call: OnnxCall) -> Activation:
     return batch_matmul(call, a, b)
 
 
-def _batch_norm(call: OnnxCall) -> Activation:
-    """y = x * scale + shift per channel."""
-    if call.arguments.get("training_mode") or any(call.outputs[1:]):
-        raise RefusalError("it is in training mode; export in eval mode")
-    x = call.activation("X")
-    if len(x.shape) != 2:
-        x = map_of(call, "X")
-    weight, bias = (call.floating(name).astype(np.float64) for name in ("scale", "B"))
-    mean = call.floating("input_mean", "mean").astype(np.float64)
-    variance = call.floating("input_var", "var").astype(np.float64)
-    if {value.shape for value in (weight, bias, mean, variance)} != {(x.shape[1],)}:
-        raise call.fail(f"its parameters must have {x.shape[1]} values each")
-    with np.errstate(all="ignore"):
-        scale = weight / np.sqrt(variance + float(call["epsilon"]))
-    return scale_and_shift(call, x, scale, bias - mean * scale)
-
-
 def _softmax(op: str, attributes: Any) -> Mapper:
     """Before opset 13, all axes from ``axis`` on count as one."""
 
@@ -117,7 +98,6 @@ def _softmax(op: str, attributes: Any) -> Mapper:
 
 
 DENSE_MAPPINGS: Mapping[str, Mapper] = {
-    "BatchNormalization": _batch_norm,
     "Gemm": _gemm,
     "LogSoftmax": _softmax("log_softmax", LogSoftmax()),
     "MatMul": _matrix_product,

@@ -42,6 +42,8 @@ MOVES = frozenset(
     }
 )
 """Operators whose results are elements of their input as they are: they work on integers too."""
+SHAPE_OF_FIRST_INPUT = frozenset({"GroupNormalization"})
+"""Operators with one result, whose shape onnx does not infer because it knows them as functions."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ class NodeInference:
         except Exception as error:  # C++ exceptions of many kinds
             fact = " ".join(str(error).split())[:300]
             raise BadInputError(f"{record}: its inputs do not fit: {fact}") from None
+        if record.op in SHAPE_OF_FIRST_INPUT:
+            return [Result(shape, dtype) for _, shape, dtype in inputs[:1]]
         return [self._result(record, inferred.get(name)) for name in record.outputs]
 
     def _result(self, record: OperatorRecord, proto: Any) -> Result:

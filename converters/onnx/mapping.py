@@ -10,6 +10,7 @@ from edgekit.converters.onnx.convolutions import CONVOLUTION_MAPPINGS
 from edgekit.converters.onnx.dense import DENSE_MAPPINGS
 from edgekit.converters.onnx.mapper import Mapper
 from edgekit.converters.onnx.movement import MOVEMENT_MAPPINGS
+from edgekit.converters.onnx.normalizations import NORMALIZATION_MAPPINGS
 from edgekit.converters.onnx.reductions import REDUCTION_MAPPINGS
 from edgekit.converters.onnx.resampling import RESAMPLING_MAPPINGS
 from edgekit.converters.onnx.windows import POOLING_MAPPINGS
@@ -19,6 +20,7 @@ MAPPINGS: Mapping[str, Mapper] = {
     **CONVOLUTION_MAPPINGS,
     **DENSE_MAPPINGS,
     **MOVEMENT_MAPPINGS,
+    **NORMALIZATION_MAPPINGS,
     **POOLING_MAPPINGS,
     **REDUCTION_MAPPINGS,
     **RESAMPLING_MAPPINGS,
@@ -29,10 +31,6 @@ NEAREST_FORMS: Mapping[str, str] = {
     **dict.fromkeys(
         ("LSTM", "GRU", "RNN"),
         "convolutions over a window of the last steps, which the program keeps and feeds in whole",
-    ),
-    **dict.fromkeys(
-        ("InstanceNormalization", "LayerNormalization", "GroupNormalization", "LpNormalization"),
-        "BatchNormalization, which folds into the layer in front",
     ),
     **dict.fromkeys(
         ("NonMaxSuppression", "TopK", "CumSum", "Scan", "Loop", "If", "OneHot", "Unique"),

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ReduceMean, ReduceSum, ReduceMax, ReduceMin, ArgMax and ArgMin."""
+"""ReduceL2, ReduceMean, ReduceSum, ReduceMax, ReduceMin, ArgMax and ArgMin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from edgekit.converters.nchw.graph import Activation, RefusalError
-from edgekit.converters.nchw.reductions import maximum, mean, reduced, search
+from edgekit.converters.nchw.reductions import euclidean_length, maximum, mean, reduced, search
 from edgekit.converters.onnx.call import OnnxCall
 from edgekit.converters.onnx.mapper import Mapper
 from edgekit.ops.reduce_min import ReduceMin
@@ -41,6 +41,10 @@ def _sum(call: OnnxCall, x: Activation, axes: list[int]) -> Activation:
     return reduced(call, x, axes, op="sum", attributes=Sum)
 
 
+def _length(call: OnnxCall, x: Activation, axes: list[int]) -> Activation:
+    return euclidean_length(call, x, axes, shape=call.shape)
+
+
 def _minimum(call: OnnxCall, x: Activation, axes: list[int]) -> Activation:
     return reduced(call, x, axes, op="reduce_min", attributes=ReduceMin)
 
@@ -56,6 +60,7 @@ def _search(call: OnnxCall) -> Activation:
 
 REDUCTION_MAPPINGS: Mapping[str, Mapper] = {
     **dict.fromkeys(SEARCHES, _search),
+    "ReduceL2": _reduction(_length),
     "ReduceMax": _reduction(maximum),
     "ReduceMean": _reduction(_mean),
     "ReduceMin": _reduction(_minimum),

@@ -78,6 +78,14 @@ class MapBytes:
         return self.total - apart + union_bytes(size, sources)
 
 
+@dataclass(frozen=True, eq=False)
+class _Written:
+    """Whenever rows of an output are complete: how many; ``fired``: how often each item has fired."""
+
+    fired: Mapping[int, Array]
+    rows: Array
+
+
 def _returned(facts: Facts) -> frozenset[str]:
     """Tensors from which outputs of the model are copied at its end."""
     if facts.output_mode == "stream":
@@ -97,41 +105,46 @@ class Chases:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._returned = _returned(facts)
+        self._totals = self._totals_of_all()
+        self._ending = [
+            [t for t in facts.tensors.values() if t.in_arena and self._ends_from(i, t)]
+            for i in range(len(facts.items))
+        ]
+        self._written: dict[int, _Written] = {}
         self._chases: dict[tuple[int, int], tuple[Chase, ...]] = {}
+        self._still_read: dict[tuple[int, str], Array] = {}
         self.early_rows: dict[str, int] = {}
         """Rows of outputs that are written before all pushed rows are there, where layers flow."""
         for j in range(2, len(facts.items) + 1):
             self._walk_back(j)
 
-    def _whole(self, i: int, j: int) -> Iterator[TensorFact]:
-        """The tensors that lie in the arena as whole maps while items i to j - 1 run."""
+    def _totals_of_all(self) -> Array:
+        """By (i, j): bytes of the tensors that are in the arena as whole maps while i to j - 1 run."""
+        count = len(self._facts.items)
+        totals = np.zeros((count + 1, count + 1), np.int64)
         for tensor in self._facts.tensors.values():
-            if not tensor.in_arena:
-                continue
-            last = self._last(tensor)
-            begins_before = tensor.producer < i
-            if (begins_before and last >= i) or (
-                i <= tensor.producer < j and (last >= j or tensor.must_be_whole)
-            ):
-                yield tensor
+            begin, last = tensor.producer + 1, self._last(tensor)
+            if tensor.in_arena:
+                totals[begin : last + 1] += aligned(tensor.bytes)  # it is there before i
+                end = count if tensor.must_be_whole else last
+                totals[:begin, begin : end + 1] += aligned(tensor.bytes)
+            if tensor.held_rows:
+                # An output waits for the end of the input, which flows from the first item on.
+                totals[0, begin:] += aligned(tensor.held_rows * tensor.row_bytes)
+        return totals
 
     def _total(self, i: int, j: int) -> int:
-        total = sum(aligned(tensor.bytes) for tensor in self._whole(i, j))
-        return total + (sum(self._held(j)) if i == 0 else 0)
-
-    def _held(self, j: int) -> Iterator[int]:
-        """Bytes of outputs that wait for the end of the input while items 0 to j - 1 flow."""
-        for tensor in self._facts.tensors.values():
-            if tensor.held_rows and tensor.producer < j:
-                yield aligned(tensor.held_rows * tensor.row_bytes)
+        return int(self._totals[i, j])
 
     def map_bytes(self, i: int, j: int) -> MapBytes:
         """Whole maps of a segment whose rows flow."""
-        return MapBytes(self._total(i, j), self._chases.get((i, j), ()))
+        return MapBytes(self._total(i, j), self.chases(i, j))
 
     def chases(self, i: int, j: int) -> tuple[Chase, ...]:
         """The inputs that the output of item j - 1 may overtake in the segment [i, j)."""
-        return self._chases.get((i, j), ())
+        if (i, j) not in self._chases:
+            self._chases[i, j] = tuple(self._chases_of(i, j))
+        return self._chases[i, j]
 
     def writes_early(self, j: int) -> bool:
         """Whether items 0 to j - 1 together write an output before all pushed rows are there."""
@@ -167,7 +180,11 @@ class Chases:
 
     def _dies_in(self, name: str, i: int, j: int) -> bool:
         tensor = self._facts.tensors[name]
-        return bool(tensor.readers) and tensor.producer < i and i <= self._last(tensor) < j
+        return self._ends_from(i, tensor) and self._last(tensor) < j
+
+    def _ends_from(self, i: int, tensor: TensorFact) -> bool:
+        """Whether a tensor that is there before item i is read by it or by those behind it."""
+        return bool(tensor.readers) and tensor.producer < i <= self._last(tensor)
 
     def _last(self, tensor: TensorFact) -> int:
         """The last item that needs a map; those that are returned from the arena outlive all."""
@@ -202,8 +219,8 @@ class Chases:
                 ends = np.concatenate([[0], np.maximum.accumulate(read.end)])
                 needed = ends[fired[i]]
                 demand[read.tensor] = np.maximum(demand.get(read.tensor, needed), needed)
-            if i < j - 1 and output.in_arena:
-                self._chases[i, j] = tuple(self._chases_of(i, j, fired, rows[finished]))
+        if output.in_arena:
+            self._written[j] = _Written(fired, rows[finished])
         waits = output.in_arena or output.held_rows > 0
         if not waits and 0 in fired and fired[0][0] < fired[0][-1]:
             self.early_rows[output.name] = int((fired[0] < fired[0][-1]).sum())
@@ -212,27 +229,26 @@ class Chases:
         tensor = self._facts.tensors[self._facts.items[i].unit.output]
         return tensor.must_be_whole or not tensor.readers or tensor.readers[-1] >= j
 
-    def _chases_of(self, i: int, j: int, fired: dict[int, Array], rows: Array) -> Iterator[Chase]:
-        tensors, last = self._facts.tensors, self._facts.items[j - 1]
-        output = tensors[last.unit.output]
-        reads = (read for item in self._facts.items[i:j] for read in item.unit.reads)
-        for name in dict.fromkeys(read.tensor for read in reads):
-            tensor = tensors[name]
-            if tensor.in_arena and self._dies_in(name, i, j):
-                distances = {"C": self._distance(range(i, j), fired, rows, tensor, output)}
+    def _chases_of(self, i: int, j: int) -> Iterator[Chase]:
+        written = self._written.get(j)
+        if written is None or i >= j - 1 or i not in written.fired:
+            return
+        output = self._facts.tensors[self._facts.items[j - 1].unit.output]
+        for tensor in self._ending[i]:
+            if self._last(tensor) < j:
+                distances = {"C": self._distance(range(i, j), written, tensor, output)}
                 for option in self._facts.pairs.get(j - 2, ()) if j - 2 >= i else ():
                     way = option.planned.primitive
                     if way not in distances and way != "E":
                         distances[way] = self._distance(
-                            range(i, j - 2), fired, rows, tensor, output, option.unit
+                            range(i, j - 2), written, tensor, output, option.unit
                         )
-                yield Chase(output.name, name, output.bytes, tensor.bytes, distances)
+                yield Chase(output.name, tensor.name, output.bytes, tensor.bytes, distances)
 
     def _distance(
         self,
-        items: Iterable[int],
-        fired: dict[int, Array],
-        rows: Array,
+        items: range,
+        written: _Written,
         source: TensorFact,
         output: TensorFact,
         pair: Unit | None = None,
@@ -241,22 +257,23 @@ class Chases:
 
         ``pair``: the last unit, where that is one; ``items``: all others.
         """
+        rows = written.rows
         oldest = np.full(len(rows), source.height, np.int64)
         distance = -source.bytes
-        begins = np.concatenate([[0], rows[:-1]])
-        for k in items:
+        for k in (reader for reader in source.readers if reader in items):
             item = self._facts.items[k]
             for read in _reads_of(item.unit, source):
-                ahead = fired[k]
+                ahead = written.fired[k]
                 if item.unit.output == output.name:
                     own = [o for o in item.step.operands if o.buffer == source.name]
                     if own and all(in_place_elementwise(item.step, operand) for operand in own):
                         first = _firsts(read, source)[ahead - 1]
+                        begins = np.concatenate([[0], rows[:-1]])
                         at = begins * output.row_bytes - first * source.row_bytes
                         distance = max(distance, int(at.max()))
                     else:
                         ahead = ahead - 1
-                oldest = np.minimum(oldest, _still_read(read, source)[ahead])
+                oldest = np.minimum(oldest, self._still_read_by(k, read, source)[ahead])
         if pair is not None:
             finishing = np.flatnonzero(np.diff(pair.rows, prepend=0) > 0)
             for read in _reads_of(pair, source):
@@ -266,6 +283,12 @@ class Chases:
             reach = rows * output.row_bytes - oldest * source.row_bytes
             distance = max(distance, int(reach[needed].max()))
         return distance
+
+    def _still_read_by(self, k: int, read: Read, source: TensorFact) -> Array:
+        """What item k has still to read of a tensor behind each of its firings."""
+        if (k, source.name) not in self._still_read:
+            self._still_read[k, source.name] = _still_read(read, source)
+        return self._still_read[k, source.name]
 
 
 def _reads_of(unit: Unit, tensor: TensorFact) -> Iterator[Read]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgekit.converters.choose import Choice
-from edgekit.converters.lowering.segment import SegmentBuilder
+from edgekit.converters.lowering.segment import KnownSteps, SegmentBuilder
 from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.costs import layer_cost, pair_cost, row_cost
 from edgekit.converters.schedule.order import Unit, demand_order, row_lives
-from edgekit.converters.schedule.plan import NOTHING_TWICE, PlannedPair, PlannedSegment, Repeats
+from edgekit.converters.schedule.pairing import can_pair, can_pair_columns
+from edgekit.converters.schedule.plan import (
+    NOTHING_TWICE,
+    PairPrimitive,
+    PlannedPair,
+    PlannedSegment,
+    Repeats,
+)
 from edgekit.costs import Costs
 from edgekit.ir import Call, QGraph
-from edgekit.ops import operator_of
-from edgekit.program import MAX_PAIR_ROWS, InputMode, OutputMode, Step
+from edgekit.program import InputMode, OutputMode, Step
 from edgekit.window import Axis
 
 LONGEST_SEGMENT = 96
@@ -128,9 +134,13 @@ def gather_facts(
     output_mode: OutputMode = "resident",
     *,
     repeats: Repeats = NOTHING_TWICE,
+    compact: Collection[str] | None = None,
 ) -> Facts:
-    """Everything that does not depend on where the model is cut; ``repeats`` as in a Plan."""
-    return _Gathering(graph, choices, (input_mode, output_mode), repeats).facts()
+    """Everything that does not depend on where the model is cut; ``repeats`` as in a Plan.
+
+    compact: the choices are compact ones, and only these layers make pairs (compact.py).
+    """
+    return _Gathering(graph, choices, (input_mode, output_mode), repeats, compact).facts()
 
 
 class _Gathering:
@@ -140,8 +150,10 @@ class _Gathering:
         choices: Mapping[str, Choice],
         modes: tuple[InputMode, OutputMode],
         repeats: Repeats,
+        compact: Collection[str] | None,
     ) -> None:
         self._graph, self._choices, self._repeats = graph, choices, repeats
+        self._compact = compact
         self._mode, self._output_mode = modes
         self._streamed = self._mode in ("stream", "pull")
         self._storage = Storage(
@@ -151,6 +163,7 @@ class _Gathering:
             streams_output=self._output_mode == "stream",
             pulled=repeats.pulled,
         )
+        self._known: KnownSteps = {}
         self._calls = [call for call in graph.calls() if call.node.name in choices]
         self._accumulating = tuple(
             call.node.name
@@ -176,12 +189,17 @@ class _Gathering:
             self._repeats,
         )
 
+    def _builder(self, planned: PlannedSegment) -> SegmentBuilder:
+        return SegmentBuilder(
+            self._storage, self._choices, planned, 0, pack=False, known=self._known
+        )
+
     def _segment(self, primitive: str, pairs: Sequence[PlannedPair] = ()) -> SegmentBuilder:
         nodes = tuple(node.name for node in self._graph.nodes)
         flows = primitive == "C"
         accumulating = self._accumulating if flows else ()
         planned = PlannedSegment("C" if flows else "L", nodes, tuple(pairs), accumulating)
-        segment = SegmentBuilder(self._storage, self._choices, planned, 0, pack=False)
+        segment = self._builder(planned)
         if self._streamed:
             segment.add_input(self._graph.inputs[0].tensor)
         for call in self._graph.calls():
@@ -285,7 +303,9 @@ class _Gathering:
         calls = {call.node.name: call for call in self._calls}
         found: dict[int, tuple[PairOption, ...]] = {}
         for index, (first, second) in enumerate(itertools.pairwise(items)):
-            if not {first.name, second.name} <= set(calls):
+            if not {first.name, second.name} <= set(
+                calls if self._compact is None else self._compact
+            ):
                 continue
             producer, consumer = calls[first.name], calls[second.name]
             fact = tensors[first.unit.output]
@@ -308,8 +328,7 @@ class _Gathering:
         rows = self._storage.row_bytes(self._storage.root_of(producer.output.name))
         for columns in COLUMNS:
             if columns < second.step.loop.output_width:
-                planned = PlannedPair("D", first.name, second.name, columns)
-                option = self._option(planned, producer, consumer)
+                option = self._option("D", columns, producer, consumer)
                 if option.tile_row_bytes < rows:
                     yield option
 
@@ -324,21 +343,18 @@ class _Gathering:
         )
         blocks = sorted({min(b, channels) for b in BLOCKS if b % multiple == 0} or {channels})
         found = []
-        for primitive in ("F", "R", "E"):
+        primitives: tuple[PairPrimitive, ...] = ("F", "R", "E")
+        for primitive in primitives:
             for block in blocks:
-                planned = PlannedPair(primitive, first.name, second.name, block)
-                found.append(self._option(planned, producer, consumer))
+                found.append(self._option(primitive, block, producer, consumer))
         return found
 
-    def _option(self, planned: PlannedPair, producer: Call, consumer: Call) -> PairOption:
-        names = (planned.producer, planned.consumer)
-        segment = SegmentBuilder(
-            self._storage,
-            self._choices,
-            PlannedSegment("C", names, (planned,)),
-            0,
-            pack=False,
-        )
+    def _option(
+        self, primitive: PairPrimitive, block: int, producer: Call, consumer: Call
+    ) -> PairOption:
+        names = (producer.node.name, consumer.node.name)
+        planned = PlannedPair(primitive, *names, block, compact=self._compact is not None)
+        segment = self._builder(PlannedSegment("C", names, (planned,)))
         segment.add(producer)
         segment.add(consumer)
         (pair,) = segment.pairs
@@ -357,42 +373,6 @@ class _Gathering:
             max(again, 0) if planned.primitive == "R" else 0,
             segment.units[0],
         )
-
-
-def can_pair(producer: Call, consumer: Call, first: Step, second: Step) -> bool:
-    """Whether two layers may share rows block by block."""
-    if first.kernel is None or second.kernel is None or first.loop is None or second.loop is None:
-        return False
-    if not _can_share_rows(second):
-        return False
-    if first.loop.output_channels != second.loop.output_channels:
-        return False
-    if second.kernel.channel_blocks(consumer) == 0:
-        return False
-    if not operator_of(consumer.node).is_channelwise or operator_of(producer.node).is_channelwise:
-        return False
-    return first.kernel.channel_blocks(producer) > 0
-
-
-def can_pair_columns(consumer: Call, first: Step, second: Step) -> bool:
-    """Whether two layers may share rows a block of columns at a time."""
-    steps = (first, second)
-    if any(step.kernel is None or step.loop is None for step in steps):
-        return False
-    if any(step.kernel.accumulates for step in steps if step.kernel):
-        return False
-    if any(step.output.layout.kind != "nhwc" or step.fill is not None for step in steps):
-        return False
-    window = operator_of(consumer.node).window(consumer)
-    return window is not None and window.width.upsampling == 1 and _can_share_rows(second)
-
-
-def _can_share_rows(consumer: Step) -> bool:
-    """Whether the windows of a layer lie one below the other over a single map."""
-    axis = consumer.loop.rows if consumer.loop else None
-    if not isinstance(axis, Axis) or axis.dilation != 1 or axis.upsampling != 1:
-        return False
-    return len(consumer.operands) == 1 and axis.kernel <= MAX_PAIR_ROWS
 
 
 def _apart(pairs: Iterable[int]) -> list[int]:

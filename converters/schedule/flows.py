@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.converters.schedule.facts import Facts, PairOption
-from edgekit.converters.schedule.front import front_within
+from edgekit.converters.schedule.front import fronts
 from edgekit.ir import Array
 from edgekit.program import BUFFER_ALIGN
 from edgekit.window import Axis
@@ -63,12 +63,14 @@ class Pending:
 class Flows:
     """Nondominated ways to run items first to end - 1 together; one entry of each array for each.
 
-    kept: bytes of rings and kept rows. working: the largest working memory of a layer. later: how
-    much later than row by row the first input is free, in bytes. option, came_from: the pair that
-    came last (-1: it was a single layer), and the flow in front of it.
+    Those of one ``first`` item are compared with each other, and never with those of others. kept:
+    bytes of rings and kept rows. working: the largest working memory of a layer. later: how much
+    later than row by row the first input is free, in bytes. option, came_from: the pair that came
+    last (-1: it was a single layer), and the flow in front of it.
     """
 
     end: int
+    first: Array
     kept: Array
     working: Array
     cost: Array
@@ -85,6 +87,7 @@ class Flows:
     def take(self, index: Array) -> Flows:
         return dataclasses.replace(
             self,
+            first=self.first[index],
             kept=self.kept[index],
             working=self.working[index],
             cost=self.cost[index],
@@ -105,7 +108,8 @@ def aligned(size: int) -> int:
 def start(first: int) -> Flows:
     """The one flow of no items."""
     zero = np.zeros(1, np.int64)
-    return Flows(first, zero, zero, np.zeros(1), zero, zero, zero, {}, zero, zero - 1)
+    cost = np.zeros(1)
+    return Flows(first, zero + first, zero, zero, cost, zero, zero, zero, {}, zero, zero - 1)
 
 
 def with_item(facts: Facts, flows: Flows) -> Flows:
@@ -173,6 +177,7 @@ def _joined(
         pending[output.name] = Pending(zero, zero == 0, working)
     return Flows(
         last + 1,
+        flows.first,
         kept,
         np.maximum(largest, working),
         flows.cost + cost,
@@ -205,13 +210,13 @@ def _is_emptied(facts: Facts, name: str, index: int, option: PairOption | None) 
     return one_by_one and bool((read.first[1:] >= read.end[:-1]).all())
 
 
-def merged(facts: Facts, parts: Sequence[Flows], goal: Goal, *, limit: int) -> Flows:
-    """Flows of the same items in one, without those that another one dominates.
+def merged(facts: Facts, parts: Sequence[Flows], goal: Goal, *, limit: Array) -> Flows:
+    """Flows with the same end and the same tensors pending in one, without those that are dominated.
 
-    Those that exceed the limit in bytes, or compute too much again, go as well.
+    Those that exceed the limit in bytes of their first item, or compute too much again, go as well.
     """
-    flows = _concatenated(parts)
-    alive = flows.kept + flows.working <= limit
+    flows = concatenated(parts)
+    alive = flows.kept + flows.working <= limit[flows.first]
     if goal.extra_macs is not None:
         alive &= flows.extra_macs <= goal.extra_macs
     flows = flows.take(np.flatnonzero(alive))
@@ -219,15 +224,17 @@ def merged(facts: Facts, parts: Sequence[Flows], goal: Goal, *, limit: int) -> F
     others = np.concatenate(
         [_other_measures(facts, flows), goal.others(flows.macs).astype(np.int64)], axis=1
     )
-    return flows.take(front_within(flows.kept, value, tie, others))
+    return flows.take(fronts(flows.first, flows.kept, value, tie, others))
 
 
-def _concatenated(parts: Sequence[Flows]) -> Flows:
+def concatenated(parts: Sequence[Flows]) -> Flows:
+    """Flows with the same end and the same tensors pending, one part behind the other."""
     if len(parts) == 1:
         return parts[0]
     arrays = {
         field: np.concatenate([getattr(part, field) for part in parts])
         for field in (
+            "first",
             "kept",
             "working",
             "cost",
@@ -257,17 +264,3 @@ def _other_measures(facts: Facts, flows: Flows) -> Array:
         working = np.maximum(entry.working, floor)
         columns += [entry.passing, ~entry.passing, entry.ring_bytes, working]
     return np.stack([column.astype(np.int64) for column in columns], axis=1)
-
-
-def chosen_pairs(
-    facts: Facts, history: Mapping[int, Flows], end: int, index: int
-) -> list[PairOption]:
-    """The pairs of one flow, in order; ``history`` has the flows of the same beginning by end."""
-    found = []
-    while end > min(history):
-        number = int(history[end].option[index])
-        index = int(history[end].came_from[index])
-        end -= 1 if number < 0 else 2
-        if number >= 0:
-            found.append(facts.pairs[end][number])
-    return found[::-1]

@@ -29,13 +29,15 @@ of one of the oldest row (runtime_c/ek_column_pair.h).
 class PlannedPair:
     """Two nodes of a segment, by name, that share rows block by block.
 
-    block: channels of a block, or for D columns of the consumer's rows.
+    block: channels of a block, or for D columns of the consumer's rows. compact: the map between
+    them is NHWC, with the kernels for that (Choice.compact): they are slower, its rows are shorter.
     """
 
     primitive: PairPrimitive
     producer: str
     consumer: str
     block: int
+    compact: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,12 @@ class Plan:
     input_mode: InputMode = "resident"
     output_mode: OutputMode = "resident"
     repeats: Repeats = NOTHING_TWICE
+
+    @property
+    def compact(self) -> frozenset[str]:
+        """The nodes of compact pairs."""
+        pairs = (pair for segment in self.segments for pair in segment.pairs if pair.compact)
+        return frozenset(name for pair in pairs for name in (pair.producer, pair.consumer))
 
     def verify(self) -> Plan:
         """Check that the segments hold every node once, in order, and pairs lie inside them."""

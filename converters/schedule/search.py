@@ -20,23 +20,16 @@ import numpy as np
 
 from edgekit.converters.schedule.chases import Chases
 from edgekit.converters.schedule.facts import LONGEST_SEGMENT, Facts
-from edgekit.converters.schedule.flows import (
-    Flows,
-    Goal,
-    chosen_pairs,
-    merged,
-    start,
-    with_item,
-    with_pair,
-)
-from edgekit.converters.schedule.front import front_within
+from edgekit.converters.schedule.flows import Flows, Goal
+from edgekit.converters.schedule.front import distinct, fronts
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
 from edgekit.converters.schedule.strips import StripFacts, strip_facts
+from edgekit.converters.schedule.walk import Walk
+from edgekit.converters.schedule.ways import Ways, one_way, together
 from edgekit.ir import Array
 from edgekit.program import CURSOR_BYTES
 
 Progress = Callable[[str], None]
-Maker = Callable[[int], PlannedSegment]
 
 
 @dataclass(frozen=True)
@@ -50,18 +43,8 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class _Ways:
-    """Ways to run one segment, and what makes the segment of each."""
-
-    peak: Array
-    cost: Array
-    macs: Array
-    segment: Maker
-
-
-@dataclass(frozen=True, eq=False)
 class _Partials:
-    """Schedules of the first layers; ``way`` is an index into ``ways``, ``before`` into its start."""
+    """Schedules of the first layers: of the ``before``-th of those that end at ``start``, and a way."""
 
     peak: Array
     cost: Array
@@ -69,8 +52,10 @@ class _Partials:
     start: Array
     before: Array
     way: Array
-    segments: Sequence[Maker]
-    maker: Array
+    ways: Ways
+
+    def __len__(self) -> int:
+        return len(self.peak)
 
 
 def search(
@@ -119,41 +104,62 @@ class _Search:
         self._count = len(facts.items)
         self._chases = Chases(facts)
         self._fixed_bytes = CURSOR_BYTES if facts.input_mode == "stream" else 0
-        peaks = [int(self._layer_ways(i).peak[0]) for i in range(self._count)]
-        self._limit = max(peaks, default=0)
+        self._layers = [self._layer_way(i) for i in range(self._count)]
+        self._limit = max((int(way.peak[0]) for way in self._layers), default=0)
         self.early_rows = self._chases.early_rows
 
     def candidates(self) -> list[Candidate]:
-        found: list[list[tuple[int, _Ways]]] = [[] for _ in range(self._count + 1)]
-        for i in range(self._count):
-            self._progress(f"schedule: layer {i + 1} of {self._count}")
-            for j, ways in self._ways_from(i):
-                found[j].append((i, ways))
-        fronts = self._fronts(found)
-        in_strips = list(self._strip_ways(fronts[-1])) if self._tries_strips else []
-        for i, j, ways in in_strips:
-            found[j].append((i, ways))
+        found = self._plain_ways()
+        fronts = self._fronts(found, [])
+        in_strips = self._strip_ways(fronts[-1]) if self._tries_strips else {}
         if in_strips:
-            fronts = self._fronts(found)
-        return [self._candidate(fronts, index) for index in range(len(fronts[-1].peak))]
+            for end, ways in in_strips.items():
+                found[end] = together([found[end], *ways])
+            fronts = self._fronts(found, fronts[: min(in_strips)])
+        return [self._candidate(fronts, index) for index in range(len(fronts[-1]))]
 
-    def _fronts(self, found: Sequence[Sequence[tuple[int, _Ways]]]) -> list[_Partials]:
+    def _plain_ways(self) -> dict[int, Ways]:
+        """Every way to run a segment, but those in strips, by its end."""
+        walk = Walk(
+            self._facts,
+            self._goal,
+            firsts=range(self._count),
+            limit=np.full(self._count, self._limit),
+            longest=LONGEST_SEGMENT,
+            end=self._count,
+        )
+        flowing = {}
+        for flows in walk.ends():
+            self._progress(f"schedule: layer {flows.end + 1} of {self._count}")
+            flowing[flows.end] = self._flow_ways(flows, walk)
+        found = {}
+        for end in range(1, self._count + 1):
+            ways = [*self._whole_pair_ways(end - 2), self._layers[end - 1]]
+            ways += [flowing[end]] if end in flowing else []
+            found[end] = together(ways).by_first()
+        return found
+
+    def _fronts(self, found: Mapping[int, Ways], known: Sequence[_Partials]) -> list[_Partials]:
         """The fronts of the first 0, 1, 2, ... items; ``found`` has the ways by their end."""
         zero = np.zeros(1, np.int64)
-        fronts = [_Partials(zero, np.zeros(1), zero, zero, zero, zero, (), zero)]
-        for j in range(1, self._count + 1):
-            fronts.append(self._joined(fronts, found[j], j))
+        nothing = one_way(0, 0, 0.0, 0, PlannedSegment("L", ()))
+        fronts = [*known] or [_Partials(zero, np.zeros(1), zero, zero, zero, zero, nothing)]
+        while len(fronts) <= self._count:
+            fronts.append(self._joined(fronts, found[len(fronts)]))
         return fronts
 
-    def _strip_ways(self, plain: _Partials) -> Iterator[tuple[int, int, _Ways]]:
-        """(begin, end, ways) of segments in strips that need less than plans without any."""
+    def _strip_ways(self, plain: _Partials) -> dict[int, list[Ways]]:
+        """Ways to run segments in strips, by their end, that need less than plans without any."""
+        found: dict[int, list[Ways]] = {}
         for strips in strip_facts(self._facts, extra_macs=self._goal.extra_macs):
             self._progress(f"schedule: strips up to layer {strips.end} of {self._count}")
+            room = np.zeros(self._count, np.int64)
             for first in strips.firsts:
                 limit = self._bytes_without_strips(plain, strips.added_cost(first, self._facts))
-                room = limit - 1 - self._chases.apart_bytes(first, strips.end)
-                if room > 0:
-                    yield from self._flows_in_strips(strips, first, room)
+                room[first] = limit - 1 - self._chases.apart_bytes(first, strips.end)
+            if (ways := self._flows_in_strips(strips, room)) is not None:
+                found.setdefault(strips.end, []).append(ways)
+        return found
 
     def _bytes_without_strips(self, plain: _Partials, added_cost: float) -> int:
         """What plans without strips need that take as long; the least of all where time is no matter."""
@@ -161,80 +167,66 @@ class _Search:
         peaks = plain.peak if self._goal.by_macs else plain.peak[as_fast]
         return int(peaks.min(initial=self._limit))
 
-    def _flows_in_strips(
-        self, strips: StripFacts, first: int, room: int
-    ) -> Iterator[tuple[int, int, _Ways]]:
-        """Of flows with equal MACs the ones with the least bytes count: strips are there to save them."""
+    def _flows_in_strips(self, strips: StripFacts, room: Array) -> Ways | None:
+        """Of flows with equal MACs the ones with the least bytes count: strips are there to save them.
+
+        room: the most bytes of the flows from each first item on.
+        """
         facts, end = strips.facts, strips.end
+        firsts = [first for first in strips.firsts if room[first] > 0]
         goal = dataclasses.replace(self._goal, by_macs=True)
-        reached: dict[int, list[Flows]] = {first: [start(first)]}
-        history: dict[int, Flows] = {}
-        for j in range(first, end + 1):
-            if j in reached:
-                history[j] = merged(facts, reached.pop(j), goal, limit=room)
-                if j < end and len(history[j]):
-                    self._extend(facts, reached, history[j])
-        flows = history.get(end)
-        if flows is None or len(flows) == 0:
-            return
-        peak = self._chases.apart_bytes(first, end) + flows.kept + flows.working
-        keep = self.front(peak, flows.cost, flows.macs)
-        items = facts.items[first:end]
-        names = tuple(item.name for item in items if item.step.kernel is not None)
+        walk = Walk(facts, goal, firsts=firsts, limit=room, longest=end, end=end)
+        flows = next((flows for flows in walk.ends() if flows.end == end), None)
+        if flows is None:
+            return None
+        apart = np.array([self._chases.apart_bytes(i, end) for i in range(self._count)])
+        peak = apart[flows.first] + flows.kept + flows.working
+        # A way that begins later may do as well as one that begins earlier, and is found first.
+        keep = self._fronts_of(-flows.first, peak, flows.cost, flows.macs)
+        flows, peak = flows.take(keep), peak[keep]
 
         def segment(way: int) -> PlannedSegment:
-            pairs = chosen_pairs(facts, history, end, int(keep[way]))
-            planned = tuple(option.planned for option in pairs)
+            items = facts.items[int(flows.first[way]) : end]
+            names = tuple(item.name for item in items if item.step.kernel is not None)
+            planned = tuple(option.planned for option in walk.pairs(end, int(keep[way])))
             return PlannedSegment("H", names, planned, parts=strips.parts)
 
-        yield first, end, _Ways(peak[keep], flows.cost[keep], flows.macs[keep], segment)
+        return Ways(flows.first, end - flows.first, peak, flows.cost, flows.macs, segment)
 
-    def _joined(
-        self, fronts: Sequence[_Partials], found: Sequence[tuple[int, _Ways]], end: int
-    ) -> _Partials:
-        """The front of all schedules that end with one of the ways found."""
-        columns: list[list[Array]] = [[], [], [], [], [], [], []]
-        for number, (i, ways) in enumerate(found):
-            before, way = np.meshgrid(
-                np.arange(len(fronts[i].peak)), np.arange(len(ways.peak)), indexing="ij"
-            )
-            before, way = before.ravel(), way.ravel()
-            values = (
-                np.maximum(fronts[i].peak[before], ways.peak[way]),
-                fronts[i].cost[before] + ways.cost[way],
-                fronts[i].macs[before] + ways.macs[way],
-                np.full(len(way), i),
-                before,
-                way,
-                np.full(len(way), number),
-            )
-            for column, value in zip(columns, values, strict=True):
-                column.append(value)
-        peak, cost, macs, begin, before, way, maker = map(np.concatenate, columns)
+    def _joined(self, fronts: Sequence[_Partials], ways: Ways) -> _Partials:
+        """The front of all schedules that end with one of the ways; ``fronts``: of those before."""
+        begins = np.flatnonzero(np.diff(ways.run, prepend=-1))
+        counts = np.diff(begins, append=len(ways))
+        firsts = ways.first[begins]
+        known = np.array([len(partials) for partials in fronts])
+        sizes = known[firsts] * counts
+        run = np.repeat(np.arange(len(begins)), sizes)
+        number = np.arange(len(run)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        before, way = number // counts[run], begins[run] + number % counts[run]
+        start = firsts[run]
+        at = (np.cumsum(known) - known)[start] + before
+        peak = np.maximum(np.concatenate([p.peak for p in fronts])[at], ways.peak[way])
+        cost = np.concatenate([p.cost for p in fronts])[at] + ways.cost[way]
+        macs = np.concatenate([p.macs for p in fronts])[at] + ways.macs[way]
+        within = np.arange(len(macs))
         if self._goal.extra_macs is not None:
-            within = np.flatnonzero(macs <= self._macs_before(end) + self._goal.extra_macs)
-            peak, cost, macs, begin, before, way, maker = (
-                column[within] for column in (peak, cost, macs, begin, before, way, maker)
-            )
-        keep = self.front(peak, cost, macs)
-        makers = [ways.segment for _, ways in found]
+            most = self._macs_before(len(fronts)) + self._goal.extra_macs
+            within = np.flatnonzero(macs <= most)
+        keep = within[self.front(peak[within], cost[within], macs[within])]
         return _Partials(
-            peak[keep],
-            cost[keep],
-            macs[keep],
-            begin[keep],
-            before[keep],
-            way[keep],
-            makers,
-            maker[keep],
+            peak[keep], cost[keep], macs[keep], start[keep], before[keep], way[keep], ways
         )
 
     def _macs_before(self, end: int) -> int:
         return sum(item.macs for item in self._facts.items[:end])
 
     def front(self, peak: Array, cost: Array, macs: Array) -> Array:
+        return self._fronts_of(np.zeros(len(peak), np.int64), peak, cost, macs)
+
+    def _fronts_of(self, group: Array, peak: Array, cost: Array, macs: Array) -> Array:
         goal = self._goal
-        return front_within(peak, goal.value(cost, macs), goal.tie(cost, macs), goal.others(macs))
+        value, tie = goal.value(cost, macs), goal.tie(cost, macs)
+        return fronts(group, peak, value, tie, goal.others(macs))
 
     def _candidate(self, fronts: Sequence[_Partials], index: int) -> Candidate:
         last = fronts[-1]
@@ -242,7 +234,7 @@ class _Search:
         end, at = self._count, index
         while end > 0:
             partials = fronts[end]
-            segments.append(partials.segments[partials.maker[at]](int(partials.way[at])))
+            segments.append(partials.ways.segment(int(partials.way[at])))
             end, at = int(partials.start[at]), int(partials.before[at])
         plan = Plan(
             self._facts.graph,
@@ -275,81 +267,57 @@ class _Search:
             position = last + 1
         return tuple(found)
 
-    def _ways_from(self, i: int) -> Iterator[tuple[int, _Ways]]:
-        """The ways to run every segment that begins with item i, with the end behind it."""
-        yield i + 1, self._layer_ways(i)
-        for number, option in enumerate(self._facts.pairs.get(i, ())):
-            if option.planned.primitive == "E":
-                yield i + 2, self._whole_pair_ways(i, number)
-        reached: dict[int, list[Flows]] = {i: [start(i)]}
-        history: dict[int, Flows] = {}
-        for j in range(i, self._count + 1):
-            if j not in reached:
-                continue
-            flows = merged(self._facts, reached.pop(j), self._goal, limit=self._limit)
-            history[j] = flows
-            if len(flows) == 0:
-                continue
-            if j > i:
-                yield from self._flow_ways(i, flows, history)
-            if j < self._count and j - i < LONGEST_SEGMENT:
-                self._extend(self._facts, reached, flows)
-
-    def _extend(self, facts: Facts, reached: dict[int, list[Flows]], flows: Flows) -> None:
-        j = flows.end
-        reached.setdefault(j + 1, []).append(with_item(facts, flows))
-        for number, option in enumerate(facts.pairs.get(j, ())):
-            if option.planned.primitive != "E" and (option.is_free or self._goal.extra_macs != 0):
-                reached.setdefault(j + 2, []).append(with_pair(facts, flows, number))
-
-    def _flow_ways(
-        self, i: int, flows: Flows, history: Mapping[int, Flows]
-    ) -> Iterator[tuple[int, _Ways]]:
-        """The ways that flows of items i to j - 1 become a segment."""
-        j = flows.end
-        if j == i + 1 and i > 0:
-            return  # row by row alone is what L does, better
-        if i == 0 and self._chases.writes_early(j):
-            return
-        maps = self._chases.map_bytes(i, j)
-        ends = [self._end(i, flows, number) for number in range(len(flows))]
-        bytes_with = {end: maps.bytes_with(*end) for end in set(ends)}
-        whole = np.array([bytes_with[end] for end in ends], np.int64)
-        peak = whole + flows.kept + flows.working
-        keep = self.front(peak, flows.cost, flows.macs)
-        items = self._facts.items[i:j]
-        names = tuple(item.name for item in items if item.is_node)
-        accumulating = tuple(item.name for item in items if item.accumulates)
+    def _flow_ways(self, flows: Flows, walk: Walk) -> Ways:
+        """The ways in which flows become segments."""
+        end = flows.end
+        # Row by row alone is what L does, better.
+        is_segment = (flows.first < end - 1) | ((flows.first == 0) & (end == 1))
+        if self._chases.writes_early(end):
+            is_segment &= flows.first > 0
+        chosen = np.flatnonzero(is_segment)
+        flows = flows.take(chosen)
+        peak = self._whole_bytes(flows) + flows.kept + flows.working
+        keep = self._fronts_of(flows.first, peak, flows.cost, flows.macs)
+        flows, peak, chosen = flows.take(keep), peak[keep], chosen[keep]
 
         def segment(way: int) -> PlannedSegment:
-            pairs = chosen_pairs(self._facts, history, j, int(keep[way]))
-            return PlannedSegment("C", names, tuple(o.planned for o in pairs), accumulating)
+            items = self._facts.items[int(flows.first[way]) : end]
+            names = tuple(item.name for item in items if item.is_node)
+            accumulating = tuple(item.name for item in items if item.accumulates)
+            pairs = tuple(option.planned for option in walk.pairs(end, int(chosen[way])))
+            return PlannedSegment("C", names, pairs, accumulating)
 
-        yield j, _Ways(peak[keep], flows.cost[keep], flows.macs[keep], segment)
+        return Ways(flows.first, flows.first, peak, flows.cost, flows.macs, segment)
 
-    def _end(self, i: int, flows: Flows, number: int) -> tuple[int, str]:
-        """How much later a flow's inputs are free, and the way in which it ends."""
-        option = int(flows.option[number])
-        if option < 0:
-            return int(flows.later[number]), "C"
-        first = flows.end - 2
-        later = 0 if first == i else int(flows.later[number])
-        return later, self._facts.pairs[first][option].planned.primitive
+    def _whole_bytes(self, flows: Flows) -> Array:
+        """Bytes of the whole maps while each of the flows is a segment."""
+        end = flows.end
+        options = self._facts.pairs.get(end - 2, ())
+        ways = ["C", *(option.planned.primitive for option in options)]
+        is_pair = flows.option >= 0
+        later = np.where(is_pair & (flows.first == end - 2), 0, flows.later)
+        columns = (flows.first, later, flows.option + 1)
+        cases, case_of = distinct(columns)
+        found = [
+            self._chases.map_bytes(first, end).bytes_with(late, ways[way])
+            for first, late, way in zip(
+                *(column[cases].tolist() for column in columns), strict=True
+            )
+        ]
+        return np.array(found, np.int64)[case_of]
 
-    def _layer_ways(self, i: int) -> _Ways:
+    def _layer_way(self, i: int) -> Ways:
         item = self._facts.items[i]
         flows = item.step.kernel is None
         peak = self._chases.layer_bytes(i) + (0 if flows else item.whole_scratch_bytes)
         planned = PlannedSegment("C" if flows else "L", (item.name,) if item.is_node else ())
-        return _one_way(peak, item.whole_cost, item.macs, planned)
+        return one_way(i, peak, item.whole_cost, item.macs, planned)
 
-    def _whole_pair_ways(self, i: int, number: int) -> _Ways:
-        option = self._facts.pairs[i][number]
-        peak = self._chases.apart_bytes(i, i + 2) + option.kept_bytes + option.scratch_bytes
-        names = (option.planned.producer, option.planned.consumer)
-        planned = PlannedSegment("C", names, (option.planned,))
-        return _one_way(peak, option.cost, option.macs, planned)
-
-
-def _one_way(peak: int, cost: float, macs: int, planned: PlannedSegment) -> _Ways:
-    return _Ways(np.array([peak]), np.array([cost]), np.array([macs]), lambda way: planned)
+    def _whole_pair_ways(self, i: int) -> Iterator[Ways]:
+        """Items i and i + 1 as a pair that runs over the whole map, block by block."""
+        for option in self._facts.pairs.get(i, ()):
+            if option.planned.primitive == "E":
+                peak = self._chases.apart_bytes(i, i + 2) + option.kept_bytes + option.scratch_bytes
+                names = (option.planned.producer, option.planned.consumer)
+                planned = PlannedSegment("C", names, (option.planned,))
+                yield one_way(i, peak, option.cost, option.macs, planned)

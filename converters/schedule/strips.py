@@ -153,6 +153,8 @@ class _Walk:
         )
         name = plain[0].unit.output
         row, whole = tensors[name].row_bytes, self._facts.tensors[name].row_bytes
+        if option.planned.compact and (producer := self._layers[index]) is not None:
+            row, whole = self._columns.longest(name), producer.width
         again = option.macs - plain[1].macs
         made = again * narrow[0].macs // max(plain[0].macs, 1) + narrow[1].macs
         factor = made / max(option.macs, 1)

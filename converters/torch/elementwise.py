@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
+
+import numpy as np
 
 from edgekit.converters.nchw.arithmetic import (
     Operand,
@@ -55,6 +58,20 @@ def _reverse_subtract(call: SourceCall) -> Activation:
 
 def _multiply(call: SourceCall) -> Activation:
     return element_wise(call, "mul", _operands(call))
+
+
+def _add_product(call: SourceCall) -> Activation:
+    """self + value * tensor1 * tensor2."""
+    factors = (call["tensor1"], call["tensor2"])
+    product: Operand
+    if any(isinstance(factor, Activation) for factor in factors):
+        shape = tuple(np.broadcast_shapes(*(factor.shape for factor in factors)))
+        product = element_wise(dataclasses.replace(call, shape=shape), "mul", factors)
+    else:
+        first, second = factors
+        product = Parameter(f"{first.name}/product", first.data * second.data)
+    scaled_product = scaled(call, product, call.arguments.get("value", 1))
+    return element_wise(call, "add", (call["self"], scaled_product))
 
 
 def _negate(call: SourceCall) -> Activation:
@@ -154,6 +171,7 @@ def _power(call: SourceCall) -> Activation:
 ELEMENTWISE_MAPPERS: Mapping[str, Mapper] = {
     **{name: _function(ours) for name, ours in FUNCTIONS.items()},
     "add": _add,
+    "addcmul": _add_product,
     "sub": _subtract,
     "rsub": _reverse_subtract,
     "mul": _multiply,

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from edgekit.converters.nchw.graph import Activation, Parameter, RefusalError, SourceCall
-from edgekit.converters.nchw.layers import along_axis, fully_connected, scale_and_shift
-from edgekit.converters.nchw.maps import map_of
+from edgekit.converters.nchw.layers import along_axis, fully_connected
 from edgekit.converters.nchw.parts import permuted, tiled
 from edgekit.converters.nchw.reductions import mean, reduced
 from edgekit.converters.torch.elementwise import ELEMENTWISE_MAPPERS
@@ -24,6 +21,7 @@ from edgekit.converters.torch.movement import (
     matrix_product,
     reduction_axes,
 )
+from edgekit.converters.torch.normalizations import NORMALIZATION_MAPPERS
 from edgekit.converters.torch.spatial import SPATIAL_MAPPERS
 from edgekit.ops.log_softmax import LogSoftmax
 from edgekit.ops.reduce_min import ReduceMin
@@ -56,22 +54,6 @@ def _addmm(call: SourceCall) -> Activation:
     flat = Parameter(bias.name, bias.data.reshape(-1))
     transposed = Parameter(matrix.name, matrix.data.T)
     return fully_connected(call, call.activation("mat1"), transposed, flat)
-
-
-def _batch_norm(call: SourceCall) -> Activation:
-    """y = x * scale + shift per channel; legalize folds both into the layer in front."""
-    if call.arguments.get("training"):
-        raise RefusalError("it is in training mode; call module.eval() before torch.export")
-    x = call.activation("input")
-    if len(x.shape) != 2:
-        x = map_of(call, "input")
-    mean, variance = (
-        call.parameter(name).data.astype(np.float64) for name in ("running_mean", "running_var")
-    )
-    weight, bias = call.optional_parameter("weight"), call.optional_parameter("bias")
-    scale = (1.0 if weight is None else weight.data) / np.sqrt(variance + call["eps"])
-    shift = (0.0 if bias is None else bias.data) - mean * scale
-    return scale_and_shift(call, x, scale, shift)
 
 
 def _mean(call: SourceCall) -> Activation:
@@ -136,16 +118,17 @@ def _cast(call: SourceCall) -> Activation:
 COPIES = ("clone", "contiguous", "alias", "detach", "lift_fresh_copy")
 VIEWS = ("view", "_unsafe_view", "reshape", "flatten", "squeeze", "unsqueeze", "unflatten")
 PERMUTATIONS = ("permute", "transpose", "t", *COPIES)
-"""With VIEWS: what may work on more than four axes."""
+SELECTIONS = ("select", "unbind")
+"""With VIEWS and PERMUTATIONS: what may work on more than four axes."""
 
 MAPPERS: Mapping[str, Mapper] = {
     **ELEMENTWISE_MAPPERS,
     **MOVEMENT_MAPPERS,
+    **NORMALIZATION_MAPPERS,
     **SPATIAL_MAPPERS,
     "linear": _linear,
     **dict.fromkeys(("mm", "matmul"), _matrix_product),
     "addmm": _addmm,
-    **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
     "mean": _mean,
     "amin": _minimum,
     **dict.fromkeys(("softmax", "_softmax"), _softmax("softmax", Softmax())),
@@ -170,11 +153,6 @@ NEAREST: Mapping[str, str] = {
         "it outside the model: return its input",
     ),
     "threshold": "relu",
-    "native_layer_norm": "batch_norm",
-    "layer_norm": "batch_norm",
-    "native_group_norm": "batch_norm",
-    "group_norm": "batch_norm",
-    "instance_norm": "batch_norm",
     "_native_batch_norm_legit_functional": "eval mode: call module.eval() before torch.export",
     "native_dropout": "eval mode: call module.eval() before torch.export",
     "bmm": "linear (a product with a constant matrix)",

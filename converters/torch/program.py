@@ -23,7 +23,7 @@ from edgekit.converters.nchw.graph import (
 )
 from edgekit.converters.nchw.quantization import Levels
 from edgekit.converters.torch.folding import FOLDABLE
-from edgekit.converters.torch.mapping import MAPPERS, NEAREST, PERMUTATIONS, VIEWS
+from edgekit.converters.torch.mapping import MAPPERS, NEAREST, PERMUTATIONS, SELECTIONS, VIEWS
 from edgekit.converters.torch.movement import SEARCHES
 from edgekit.converters.torch.quantization import DEQUANTIZE, QuantizedCalls, is_quantization
 from edgekit.errors import BadInputError, UnsupportedError
@@ -231,7 +231,8 @@ class ProgramReader:
         if (indices and not moves) or not (floats or indices or label in SEARCHES):
             raise RefusalError(f"its result is {result.dtype}; only float32 is supported")
         regrouped = any(isinstance(value, Regrouped) for value in values)
-        if (regrouped or len(result.shape) > 4) and not moves and label not in PERMUTATIONS:
+        of_any_rank = (*VIEWS, *PERMUTATIONS, *SELECTIONS)
+        if (regrouped or len(result.shape) > 4) and label not in of_any_rank:
             rank = max(len(result.shape), *(len(value.shape) for value in values))
             raise RefusalError(f"it works on rank {rank}; up to 4 is supported")
 

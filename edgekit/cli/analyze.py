@@ -202,7 +202,7 @@ def _print_front(analysis: Analysis) -> None:
     print_table(
         f"front of RAM and time, --input {analysis.front_input_mode}, as modelled; in -: the input, "
         "C: row by row together, H: the same in strips of columns, L: one by one, F R E: pairs in "
-        "blocks of channels",
+        "blocks of channels, D: of columns, c: with plain rows between them, which are slower",
         ["arena", "time", "MACs", "segments"],
         [
             [p.arena_bytes, p.relative_instructions, p.macs_executed, p.segments]

@@ -30,6 +30,16 @@ def inverse_square_root(x: Array) -> tuple[Array, Array]:
     return np.where(x <= 1, INT32_MAX, multiplier), np.where(x <= 1, 0, shift)
 
 
+def inverse_square_root_64(x: Array) -> tuple[Array, Array]:
+    """The same for 0 <= x < 2^62: bits that do not fit are dropped in pairs."""
+    value, halvings = x, np.zeros_like(x)
+    while (too_large := value > INT32_MAX).any():
+        value = np.where(too_large, value >> 2, value)
+        halvings = halvings + too_large
+    multiplier, shift = inverse_square_root(value)
+    return multiplier, shift - halvings
+
+
 def _newton(value: Array) -> Array:
     """1 / sqrt of Q3.28 values in [1/4, 1), as Q3.28."""
     half_value = rounding_divide_by_power_of_two(value, 1)

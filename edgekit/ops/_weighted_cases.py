@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Edge cases that operators with weights share: seeded weights and crafted ties."""
+"""Edge cases that operators with weights share: seeded weights, and crafted ends and ties."""
 
 from __future__ import annotations
 
@@ -69,17 +69,45 @@ def tie_case(operator: Operator, attributes: Any, *, x: Array, weights: Array) -
         minimum=-128,
         maximum=127,
     )
+    return _single_products(operator, "rounding_ties", attributes, arithmetic, x, weights)
+
+
+def int32_end_case(operator: Operator, attributes: Any, *, x: Array, weights: Array) -> Case:
+    """Sums that wrap to -2^31: the zero point must not be added before the clamp.
+
+    ``x`` and ``weights`` as in :func:`tie_case`, with -128 among the values.
+    """
+    arithmetic = WeightedArithmetic(
+        input_zero_point=0,
+        output_zero_point=-52,
+        multipliers=(2**31 - 1,) * 4,
+        shifts=(24, 24, 24, 30),
+        minimum=-128,
+        maximum=127,
+    )
+    return _single_products(operator, "end_of_int32", attributes, arithmetic, x, weights)
+
+
+def _single_products(
+    operator: Operator,
+    name: str,
+    attributes: Any,
+    arithmetic: WeightedArithmetic,
+    x: Array,
+    weights: Array,
+) -> Case:
+    """Four channels, each of one product, the last two with a bias of 1."""
     output_shape = operator.output_shape(attributes, [x.shape, weights.shape])
     graph = case_graph(
         operator.name,
         inputs=[
-            Tensor("x", x.shape, "int8", Quantization(0.05, 0)),
+            Tensor("x", x.shape, "int8", Quantization(0.05, arithmetic.input_zero_point)),
             constant("weights", weights),
             constant("bias", np.array([0, 0, 1, 1], np.int32)),
         ],
-        output=Tensor("y", output_shape, "int8", Quantization(0.1, 0)),
+        output=Tensor("y", output_shape, "int8", Quantization(0.1, arithmetic.output_zero_point)),
         attributes=attributes,
         arithmetic=arithmetic,
-        name="rounding_ties",
+        name=name,
     )
-    return Case("rounding_ties", graph, ((x,),))
+    return Case(name, graph, ((x,),))

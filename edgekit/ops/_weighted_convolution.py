@@ -37,7 +37,7 @@ from edgekit.ops._weighted import (
     quantize_weights,
     verify_weighted,
 )
-from edgekit.ops._weighted_cases import tie_case, weighted_case
+from edgekit.ops._weighted_cases import int32_end_case, tie_case, weighted_case
 from edgekit.ops._windows import verify_window
 from edgekit.window import Axis, Window
 
@@ -116,8 +116,10 @@ class ConvolutionOperator(Operator):
 
     def cases(self) -> Iterator[Case]:
         yield from self.int8_cases()
-        yield self._tie_case()
-        yield from int16_cases((*self.int8_cases(), self._tie_case()))
+        ties = self._single_products(tie_case)
+        yield ties
+        yield self._single_products(int32_end_case)
+        yield from int16_cases((*self.int8_cases(), ties))
         yield from wide_sum_cases(self, self.attributes(self.point), (1, 1, 2048, 1))
 
     @abstractmethod
@@ -151,10 +153,10 @@ class ConvolutionOperator(Operator):
             with_bias=with_bias,
         )
 
-    def _tie_case(self) -> Case:
+    def _single_products(self, case: Callable[..., Case]) -> Case:
         values = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 256, 1)
         weights = np.array([1, 3, 1, -1], np.int8).reshape(self.weights_shape(4, self.point, 1))
-        return tie_case(self, self.attributes(self.point), x=values, weights=weights)
+        return case(self, self.attributes(self.point), x=values, weights=weights)
 
 
 def tap_features(call: Call) -> Features:

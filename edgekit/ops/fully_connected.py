@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ from edgekit.ops._weighted import (
     verify_weighted,
     wide_kernel,
 )
-from edgekit.ops._weighted_cases import tie_case, weighted_case
+from edgekit.ops._weighted_cases import int32_end_case, tie_case, weighted_case
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,7 @@ class FullyConnectedOperator(Operator):
 
     def cases(self) -> Iterator[Case]:
         yield from self._int8_cases()
+        yield _single_products(int32_end_case)
         yield from int16_cases(self._int8_cases())
         point = FullyConnected()
         yield from wide_sum_cases(OPERATOR, point, (1, 2048, 1))
@@ -207,9 +208,7 @@ class FullyConnectedOperator(Operator):
         yield _case("clamped_at_zero_point", (1, 16), 8, minimum=-7)
         yield _case("without_bias", (1, 16), 8, with_bias=False)
         yield _halves_case("row_of_ties")
-        values = np.arange(-128, 128).astype(np.int8).reshape(256, 1)
-        weights = np.array([1, 3, 1, -1], np.int8).reshape(4, 1)
-        yield tie_case(OPERATOR, FullyConnected(), x=values[np.newaxis], weights=weights)
+        yield _single_products(tie_case)
 
 
 def _case(
@@ -234,6 +233,12 @@ def _case(
         minimum=minimum,
         with_bias=with_bias,
     )
+
+
+def _single_products(case: Callable[..., Case]) -> Case:
+    values = np.arange(-128, 128).astype(np.int8).reshape(1, 256, 1)
+    weights = np.array([1, 3, 1, -1], np.int8).reshape(4, 1)
+    return case(OPERATOR, FullyConnected(), x=values, weights=weights)
 
 
 def _halves_case(name: str) -> Case:

@@ -268,6 +268,13 @@ class MeanOperator(Operator):
         yield _case("saturates_in_every_row", (1, 3, 3, 4), Mean((2,), True), saturating)
         tiny = MeanArithmetic(2**30 + 1, -29, -11, 3)
         yield _case("fold_limited_by_the_shift", (1, 5, 5, 2), Mean((1, 2), False), tiny)
+        yield _case(
+            "end_of_int32",
+            (1, 4, 5, 8),
+            Mean((1,), True),
+            MeanArithmetic(INT32_MAX, 29, 28, -52),
+            inputs=((np.full((1, 4, 5, 8), 24, np.int8),),),  # scaled: 1 - 2^31
+        )
         yield _tie_case(2)
         yield _tie_case(4)
 

@@ -13,7 +13,8 @@ Tensors = Mapping[str, Any]
 
 def intact_models() -> list[Any]:
     """Valid models as protobuf messages."""
-    return [_residual(), _movement(), _shapes(), _resampling(), _branches(), _qdq(), _qoperator()]
+    floats = [_residual(), _movement(), _shapes(), _resampling(), _branches(), _norms()]
+    return [*floats, _qdq(), _qoperator()]
 
 
 def _model(
@@ -128,6 +129,28 @@ def _resampling() -> Any:
         "scales": np.array([1, 1, 2, 1.5], np.float32), "size": [1, 1, 5, 7],
     }  # fmt: skip
     return _model(nodes, {"x": (1, 4, 5, 4)}, ["z"], constants)
+
+
+def _norms() -> Any:
+    nodes = [
+        _node("InstanceNormalization", "x scale shift", "i", epsilon=0.1),
+        _node("Transpose", "i", "t", perm=[0, 2, 3, 1]),
+        _node("LayerNormalization", "t gamma beta", "n", axis=-1, epsilon=1e-3),
+        _node("LpNormalization", "n", "v", axis=2),
+        _node("ReduceMean", "v last", "m"),
+        _node("Sub", "v m", "d"),
+        _node("Pow", "d two", "s"),
+        _node("ReduceMean", "s last", "w"),
+        _node("Add", "w tiny", "a"),
+        _node("Sqrt", "a", "r"),
+        _node("Div", "d r", "y"),
+        _node("ReduceL2", "v last", "z", keepdims=0),
+    ]
+    constants = {
+        "scale": _noise(4), "shift": _noise(4), "gamma": _noise(4), "beta": _noise(4),
+        "last": [-1], "two": np.float32(2), "tiny": np.float32(0.01),
+    }  # fmt: skip
+    return _model(nodes, {"x": (1, 4, 5, 3)}, ["y", "z"], constants)
 
 
 def _branches() -> Any:

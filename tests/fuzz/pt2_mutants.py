@@ -50,6 +50,18 @@ def small_modules() -> list[tuple[Any, tuple[Any, ...]]]:
             z = nn.functional.avg_pool2d(y, 3, stride=1, padding=1)
             return (z - y).permute(0, 2, 3, 1).flatten(1), z.clamp(0.1, 0.5)
 
+    class Norms(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.groups = nn.GroupNorm(2, 4)
+            self.layer = nn.LayerNorm(4)
+
+        def forward(self, x: Any) -> Any:
+            y = self.layer(self.groups(x).flatten(2).transpose(1, 2))
+            heads = y.reshape(1, 6, 2, 1, 2).permute(2, 0, 3, 1, 4).unbind(0)
+            y = nn.functional.scaled_dot_product_attention(heads[0], heads[1], heads[1])
+            return nn.functional.normalize(y, dim=-1)
+
     stack = nn.Sequential(
         nn.Conv2d(1, 3, (3, 1), padding="same", dilation=(2, 1)),
         nn.ReLU6(),
@@ -61,6 +73,7 @@ def small_modules() -> list[tuple[Any, tuple[Any, ...]]]:
     return [
         (Residual().eval(), noise(1, 3, 8, 8)),
         (Shapes().eval(), noise(1, 6, 5, 6)),
+        (Norms().eval(), noise(1, 4, 2, 3)),
         (stack.eval(), noise(1, 1, 9, 4)),
         (_quantized_module(), noise(1, 3, 6, 6)),
     ]

@@ -21,6 +21,7 @@ from edgekit.ops.conv2d import Conv2d
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
 from edgekit.ops.fully_connected import FullyConnected
 from edgekit.ops.l2_normalization import L2Normalization
+from edgekit.ops.layer_normalization import LayerNormalization
 from edgekit.ops.log_softmax import LogSoftmax
 from edgekit.ops.max_pool2d import MaxPool2d
 from edgekit.ops.mean import Mean
@@ -183,6 +184,14 @@ def rows(draw: Draw) -> Call:
 
 
 @st.composite
+def layer_normalization(draw: Draw) -> Call:
+    shape = (1, *draw(st.lists(SIZES, max_size=2)), draw(st.integers(1, 40)))
+    vectors = [_constant(draw, shape[-1:], name) for name in ("gamma", "beta")]
+    attributes = LayerNormalization(draw(st.sampled_from((0.0, 1e-5, 1e-3, 1.0))))
+    return _call(draw, "layer_normalization", attributes, [_activation(draw, shape), *vectors])
+
+
+@st.composite
 def elementwise(draw: Draw) -> Call:
     """add or mul; the second operand is full, per channel, per column or a scalar."""
     height, width, channels = draw(SIZES), draw(SIZES), draw(CHANNELS)
@@ -233,6 +242,7 @@ CALLS: dict[str, st.SearchStrategy[Call]] = {
     "mean": mean(),
     "softmax": softmax(),
     "rows": rows(),
+    "layer_normalization": layer_normalization(),
     "elementwise": elementwise(),
     "requantize": requantize(),
     "pad": pad(),

@@ -59,6 +59,7 @@ STRATEGIES: Mapping[str, tuple[st.SearchStrategy[Call], ...]] = {
     "depth_to_space": (_E["blocks"],),
     "fully_connected": (_E["fully_connected"], _E["classifier"]),
     "l2_normalization": (_E["rows"],),
+    "layer_normalization": (_E["layer_normalization"],),
     "log_softmax": (_E["rows"],),
     "lookup": (_E["lookup"],),
     "max_pool2d": (_E["max_pool2d"], _E["pooling"]),

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from edgekit.converters.choose import Choice
 from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.lowering.tiles import tiles_of
-from edgekit.converters.schedule.facts import Facts, gather_facts
+from edgekit.converters.schedule.compact import facts_with_compact_pairs
+from edgekit.converters.schedule.facts import Facts
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
 from edgekit.ir import QGraph
+from edgekit.kernel import Kernel
 from edgekit.program import InputMode
 
 
@@ -54,7 +56,7 @@ def build_plan(
     spec: PlanSpec, graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode
 ) -> Plan:
     with mock.patch("edgekit.converters.schedule.facts.COLUMNS", (1,)):
-        facts = gather_facts(graph, choices, input_mode)
+        facts = facts_with_compact_pairs(graph, choices, input_mode)
     pairs = list(_pairs(spec, facts, choices))
     accumulating = [item.name for item in facts.items if item.accumulates]
     for position in spec.whole[: len(accumulating)]:
@@ -149,11 +151,22 @@ def _pairs(spec: PlanSpec, facts: Facts, choices: Mapping[str, Choice]) -> Itera
     for index, (primitive, blocks) in zip(sorted(facts.pairs), spec.pairs, strict=False):
         if primitive == "-" or index == last + 1:
             continue
-        planned, last = facts.pairs[index][0].planned, index
-        names = planned.producer, planned.consumer
-        if primitive == "D" or primitive not in {o.planned.primitive for o in facts.pairs[index]}:
-            if facts.pairs[index][-1].planned.primitive == "D":
-                yield PlannedPair("D", *names, blocks)
+        options, last = [option.planned for option in facts.pairs[index]], index
+        # An even number of blocks asks for a compact pair, where there are both kinds.
+        own = [o for o in options if o.compact == (blocks % 2 == 0)] or options
+        kinds = {planned.primitive for planned in own}
+        names, compact = (own[0].producer, own[0].consumer), own[0].compact
+        if primitive == "D" or primitive not in kinds:
+            if "D" in kinds:
+                yield PlannedPair("D", *names, blocks, compact)
             continue
-        multiple = math.lcm(*(choices[name].kernel.channel_blocks(calls[name]) for name in names))
-        yield PlannedPair(primitive, *names, blocks * multiple)
+        kernels = [_kernel(choices[name], compact) for name in names]
+        calls_of = [calls[name] for name in names]
+        multiple = math.lcm(
+            *(k.channel_blocks(call) for k, call in zip(kernels, calls_of, strict=True))
+        )
+        yield PlannedPair(primitive, *names, blocks * multiple, compact)
+
+
+def _kernel(choice: Choice, compact: bool) -> Kernel:
+    return choice.compact.kernel if compact and choice.compact else choice.kernel

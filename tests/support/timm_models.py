@@ -35,14 +35,23 @@ def create(name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
 
 def settle(module: nn.Module, images: torch.Tensor, generator: torch.Generator) -> None:
-    """Random affine parameters for the batch norms, and the running statistics of ``images``."""
+    """Random affine parameters for the norms, and the running statistics of ``images``.
+
+    Layer scales, which start at 1e-6, and temperatures of attention leave their neutral values too.
+    """
     module.train()
     with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name.split(".")[-1] in ("gamma", "gamma_xca", "temperature"):
+                parameter.copy_(torch.rand(parameter.shape, generator=generator) + 0.3)
         for part in module.modules():
             if isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d):
                 part.momentum = 1.0
                 part.weight.copy_(torch.rand(part.weight.shape, generator=generator) * 0.8 + 0.6)
                 part.bias.copy_(torch.rand(part.bias.shape, generator=generator) + 0.3)
+            if isinstance(part, nn.LayerNorm):
+                part.weight.copy_(torch.rand(part.weight.shape, generator=generator) + 0.5)
+                part.bias.copy_(torch.rand(part.bias.shape, generator=generator) - 0.5)
         module(images)
 
 

@@ -8,8 +8,8 @@ of them costs. ``benchmarks/fit_costs.py`` writes these files.
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -56,6 +56,8 @@ class Costs:
     """The coefficients of a target: of its own core first."""
 
     kernels: Mapping[str, Coefficients]
+    _known: dict[Hashable, tuple[Call, tuple[float, float]]] = field(default_factory=dict)
+    """Estimates, with the calls that they are of: while these live, so do the identities in the keys."""
 
     def instructions(self, kernel: Kernel, call: Call) -> float:
         """Estimated instructions of one whole layer, without the driver's calls."""
@@ -63,6 +65,13 @@ class Costs:
 
     def in_blocks(self, kernel: Kernel, call: Call) -> tuple[float, float]:
         """Those of one whole layer, and what each block of channels but one adds to them."""
+        inputs = (id(t) if t.is_constant else t.shape for t in call.inputs)
+        key = (kernel.symbol, id(call.node), call.output.shape, *inputs)
+        if key not in self._known:
+            self._known[key] = call, self._estimate(kernel, call)
+        return self._known[key][1]
+
+    def _estimate(self, kernel: Kernel, call: Call) -> tuple[float, float]:
         features = kernel.features(call)
         coefficients = self.kernels.get(kernel.costs_as or kernel.symbol)
         if coefficients is None:

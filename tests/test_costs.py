@@ -150,6 +150,31 @@ def test_a_kernel_without_coefficients_costs_a_fixed_sum_of_its_counts() -> None
         assert planted.instructions(other, call) == 3.0 * count
 
 
+def test_estimates_are_kept_by_layer_and_shape() -> None:
+    """The same node with another shape, or other weights, is counted by itself."""
+    counted: list[Call] = []
+
+    def features(call: Call) -> dict[str, float]:
+        counted.append(call)
+        return {"outputs": call.output.elements}
+
+    (case, *_) = operators()["conv2d"].cases()
+    call, kernel = only_call(case.graph), operators()["conv2d"].kernels[0]
+    kernel = dataclasses.replace(kernel, symbol="ek_counted__c", features=features)
+    costs = Costs({kernel.symbol: {"outputs": 1.0}})
+    half = dataclasses.replace(call.output, shape=(1, 1, *call.output.shape[2:]))
+    weights = dataclasses.replace(call.inputs[1])
+    calls = (
+        call,
+        dataclasses.replace(call, outputs=(half,)),
+        dataclasses.replace(call, inputs=(call.inputs[0], weights, *call.inputs[2:])),
+    )
+    for _ in range(2):
+        found = [costs.instructions(kernel, one) for one in calls]
+        assert found == [one.output.elements for one in calls]
+    assert len(counted) == len(calls)
+
+
 def test_a_core_takes_the_kernels_that_its_table_lacks_from_the_table_that_it_names() -> None:
     own, other = load_table("cortex-m3"), load_table("cortex-m4")
     assert own is not None and other is not None and own.otherwise == other.core

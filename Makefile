@@ -14,7 +14,7 @@ BIN = .venv/bin
 SETUP_DONE = .venv/edgekit-setup
 TYPED_TREE = .cache/typed
 
-.PHONY: help setup system check test demo figures figures-diff sizes fuzz clean
+.PHONY: help setup system check test demo figures figures-diff sizes costs fuzz clean
 
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -59,6 +59,9 @@ figures-diff: setup ## how the key figures differ from the committed ones; fails
 
 sizes: setup ## code bytes of the kernels that the visual wake words network needs, by file
 	@$(BIN)/python benchmarks/sizes.py
+
+costs: setup ## fit the cost model of every kernel on the emulated cores; writes targets/costs
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fit_costs.py
 
 fuzz: setup ## mutated model files, random layers through every kernel, random schedules
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(FUZZ_SEED) \

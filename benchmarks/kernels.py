@@ -23,6 +23,7 @@ import numpy as np
 from edgekit.artifact import write_project
 from edgekit.converters.choose import choose
 from edgekit.converters.plan_model import Budget
+from edgekit.converters.schedule.layerwise import layer_costs
 from edgekit.interpret import interpret
 from edgekit.ir import Call, Node, Port, QGraph, Quantization, Shape, Tensor, constant
 from edgekit.ops import operators
@@ -249,7 +250,7 @@ def model_of(layers: Sequence[Layer]) -> QGraph:
 class Measurement:
     """One layer on one core; ``units`` are MACs, or elements where there are none.
 
-    estimated: the instructions that the kernel's cost model predicts.
+    estimated: the instructions that the cost model predicts.
     """
 
     kernel: str
@@ -272,8 +273,7 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
         profile, outputs = profile_run(directory, target)
     expected = interpret(graph, seeded_sample(sources.manifest), outputs_only=True)
     counted = {layer.name: layer for layer in profile.layers}
-    nodes = {node.name: node for node in graph.nodes}
-    choices = choose(graph, target)
+    estimates = layer_costs(graph, choose(graph, target))
     measurements = []
     for number, (port, output) in enumerate(zip(graph.outputs, outputs, strict=True)):
         layer = counted[node_name(number)]
@@ -282,7 +282,7 @@ def measure(layers: Sequence[Layer], target: Target) -> list[Measurement]:
                 layer.kernel,
                 layer.macs or output.size,
                 layer.instructions,
-                choices[layer.name].kernel.instructions(graph.call(nodes[layer.name])),
+                estimates[layer.name],
                 layer.cycles_model,
                 np.array_equal(output, expected[port.tensor]),
             )

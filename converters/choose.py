@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from edgekit.costs import Costs, load_costs
 from edgekit.errors import UnsupportedError
 from edgekit.ir import Call, QGraph, Tensor
 from edgekit.kernel import Binding, Kernel
@@ -15,6 +17,8 @@ from edgekit.ops import operator_of
 from edgekit.program import MAX_MAPS, MAX_ROWS
 from edgekit.target import Target
 
+MODEL_ERROR = 0.05
+"""Estimates of two kernels that differ by less say nothing: see benchmarks/kernels.py."""
 RARE_SHARE = 1 / 1000
 """A kernel that saves a smaller share of the instructions of a model is not worth its code."""
 
@@ -23,14 +27,16 @@ RARE_SHARE = 1 / 1000
 class Choice:
     """The kernel of a layer and the layouts of its activations.
 
-    accumulating: the kernel that takes the input row by row, where there is one. compact: another
-    choice of two layers with a map in a faster layout between them; with it, the map is NHWC, whose
-    rows have no padding. Both layers of a pair take it, or none (PlannedPair).
+    accumulating: the kernel that takes the input row by row, where there is one. costs: those of the
+    target that it was chosen for. compact: another choice of two layers with a map in a faster
+    layout between them; with it, the map is NHWC, whose rows have no padding. Both layers of a pair
+    take it, or none (PlannedPair).
     """
 
     kernel: Kernel
     binding: Binding
-    accumulating: Kernel | None = None
+    accumulating: Kernel | None
+    costs: Costs
     compact: Choice | None = None
 
 
@@ -44,17 +50,36 @@ def choose(graph: QGraph, target: Target, *, kernels: str = "auto") -> dict[str,
         UnsupportedError: no kernel serves a layer; all such layers are named.
     """
     isa = ("ref",) if kernels == "reference" else target.isa
-    return _choose_layouts(graph, _choose_kernels(graph, isa))
+    costs = load_costs(target)
+    return _choose_layouts(graph, _choose_kernels(graph, isa, costs), costs)
 
 
-def _candidates(call: Call, isa: Sequence[str]) -> list[Kernel]:
-    """The kernels that accept a call, cheapest first."""
-    found = [
-        kernel
+def _candidates(call: Call, isa: Sequence[str], costs: Costs) -> list[Kernel]:
+    """The kernels that accept a call, cheapest first.
+
+    Of the same loops, those come first whose output may overtake the input.
+    """
+    found = {
+        kernel: costs.instructions(kernel, call)
         for kernel in operator_of(call.node).kernels
         if kernel.isa in isa and _refusal(call, kernel) is None
-    ]
-    return sorted(found, key=lambda kernel: (kernel.instructions(call), kernel.symbol))
+    }
+    return sorted(
+        (kernel for kernel in found if not _has_flat_rival(call, kernel, found)),
+        key=lambda kernel: (found[kernel], kernel.write_behind is None, kernel.symbol),
+    )
+
+
+def _has_flat_rival(call: Call, kernel: Kernel, found: Mapping[Kernel, float]) -> bool:
+    """Whether a kernel of whole maps, which needs less scratch and calls, is as fast to the model."""
+    return not kernel.flat and any(
+        rival.flat
+        and rival.isa == kernel.isa
+        and set(kernel.writes) <= set(rival.writes)
+        and rival.input_layouts(call) == kernel.input_layouts(call)
+        and instructions <= (1 + MODEL_ERROR) * found[kernel]
+        for rival, instructions in found.items()
+    )
 
 
 def _refusal(call: Call, kernel: Kernel) -> str | None:
@@ -70,13 +95,13 @@ def _refusal(call: Call, kernel: Kernel) -> str | None:
     return kernel.refusal(call)
 
 
-def _choose_kernels(graph: QGraph, isa: Sequence[str]) -> dict[str, list[Kernel]]:
+def _choose_kernels(graph: QGraph, isa: Sequence[str], costs: Costs) -> dict[str, list[Kernel]]:
     problems = []
     chosen = {}
     for call in graph.calls():
         if operator_of(call.node).is_view:
             continue
-        found = _candidates(call, isa)
+        found = _candidates(call, isa, costs)
         chosen[call.node.name] = found
         if not any(_reads_nhwc_only(call, k) and not k.accumulates for k in found):
             served = (k for k in operator_of(call.node).kernels if k.isa in isa)
@@ -113,7 +138,8 @@ class _Layouts:
     paid for by one consumer alone, and walking the layers in their order finds the least sum.
     """
 
-    def __init__(self, graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> None:
+    def __init__(self, graph: QGraph, candidates: Mapping[str, list[Kernel]], costs: Costs) -> None:
+        self._costs = costs
         self._candidates = candidates
         self._consumers, self._producers = graph.consumers(), graph.producer()
         self._ports = {port.tensor for port in (*graph.inputs, *graph.outputs)}
@@ -140,7 +166,7 @@ class _Layouts:
             extra = self._extra_of_producers(call, kernel)
             if kernel.accumulates or extra is None:
                 continue
-            total = kernel.instructions(call) + extra
+            total = self._costs.instructions(kernel, call) + extra
             for kind in kernel.writes:
                 if kind not in found or total < found[kind].instructions:
                     found[kind] = _Cheapest(total, kernel)
@@ -165,26 +191,22 @@ class _Layouts:
         return self._cheapest.get(producer.name, {})
 
 
-def _choose_layouts(graph: QGraph, candidates: Mapping[str, list[Kernel]]) -> dict[str, Choice]:
+def _choose_layouts(
+    graph: QGraph, candidates: Mapping[str, list[Kernel]], costs: Costs
+) -> dict[str, Choice]:
     """The kernels and layouts that take the least instructions in sum, but for rare kernels."""
-    kernels, layouts = _Layouts(graph, candidates).chosen()
-    kernels |= _plain_for_rare(graph, candidates, kernels, layouts)
-    chosen = {
-        call.node.name: _choice(call, kernels[call.node.name], candidates, layouts)
-        for call in graph.calls()
-        if call.node.name in kernels
-    }
+    kernels, layouts = _Layouts(graph, candidates, costs).chosen()
+    calls = [call for call in graph.calls() if call.node.name in kernels]
+    rare = RARE_SHARE * sum(costs.instructions(kernels[call.node.name], call) for call in calls)
+    kernels |= _plain_for_rare(calls, candidates, kernels, layouts, costs, rare)
+    chosen = {}
+    for call in calls:
+        kernel = kernels[call.node.name]
+        accumulating = _accumulating(call, candidates[call.node.name], costs, rare)
+        chosen[call.node.name] = Choice(
+            kernel, _binding(call, kernel, layouts), accumulating, costs
+        )
     return chosen | _with_compact(graph, candidates, chosen)
-
-
-def _choice(
-    call: Call,
-    kernel: Kernel,
-    candidates: Mapping[str, list[Kernel]],
-    layouts: Mapping[str, Layout],
-) -> Choice:
-    accumulating = (k for k in candidates[call.node.name] if k.accumulates)
-    return Choice(kernel, _binding(call, kernel, layouts), next(accumulating, None))
 
 
 def _with_compact(
@@ -206,8 +228,9 @@ def _with_compact(
         kernels = [_cheapest_of_nhwc(end, candidates[end.node.name]) for end in ends]
         for end, kernel in zip(ends, kernels, strict=True):
             if None not in kernels and kernel is not None:
-                compact = _choice(end, kernel, candidates, {})
-                found[end.node.name] = replace(chosen[end.node.name], compact=compact)
+                plain = chosen[end.node.name]
+                compact = replace(plain, kernel=kernel, binding=_binding(end, kernel, {}))
+                found[end.node.name] = replace(plain, compact=compact)
     return found
 
 
@@ -216,15 +239,25 @@ def _cheapest_of_nhwc(call: Call, candidates: Sequence[Kernel]) -> Kernel | None
     return next((kernel for kernel in kernels if "nhwc" in kernel.writes), None)
 
 
+def _accumulating(
+    call: Call, candidates: Sequence[Kernel], costs: Costs, rare: float
+) -> Kernel | None:
+    """The cheapest kernel that takes rows, or the plain one where that saves no more than ``rare``."""
+    found = {k: costs.instructions(k, call) for k in candidates if k.accumulates}
+    least = min(found.values(), default=0.0)
+    plain = (k for k, cost in found.items() if k.isa == "ref" and cost <= least + rare)
+    return next(plain, next(iter(found), None))
+
+
 def _plain_for_rare(
-    graph: QGraph,
+    calls: Sequence[Call],
     candidates: Mapping[str, list[Kernel]],
     kernels: Mapping[str, Kernel],
     layouts: Mapping[str, Layout],
+    costs: Costs,
+    rare: float,
 ) -> dict[str, Kernel]:
-    """The plain kernels of layers whose faster one saves too little to be worth its code."""
-    calls = [call for call in graph.calls() if call.node.name in kernels]
-    total = sum(kernels[call.node.name].instructions(call) for call in calls)
+    """The plain kernels of layers whose faster one saves no more than ``rare``: not its code's worth."""
     found: dict[str, Kernel] = {}
     for symbol in sorted({kernel.symbol for kernel in kernels.values() if kernel.isa != "ref"}):
         own = [call for call in calls if kernels[call.node.name].symbol == symbol]
@@ -232,9 +265,9 @@ def _plain_for_rare(
         more = 0.0
         for call in own:
             other = plain[call.node.name]
-            now = kernels[call.node.name].instructions(call)
-            more += other.instructions(call) - now if other else total
-        if more <= RARE_SHARE * total:
+            now = costs.instructions(kernels[call.node.name], call)
+            more += costs.instructions(other, call) - now if other else math.inf
+        if more <= rare:
             found |= {name: kernel for name, kernel in plain.items() if kernel is not None}
     return found
 

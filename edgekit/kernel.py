@@ -85,6 +85,53 @@ def _reads_nhwc(call: Call) -> tuple[Layout, ...]:
     return tuple(NHWC for _ in call.activations)
 
 
+Features = Mapping[str, float]
+"""What a kernel's instructions are a sum over: counts by name, each with a coefficient (costs.py)."""
+
+
+def plain_features(call: Call) -> Features:
+    """Of most kernels: the layer, its rows and pixels, the elements that it reads and writes."""
+    height, width, _ = map_size(call.output.shape)
+    return {
+        "layers": 1,
+        "rows": height,
+        "pixels": height * width,
+        "inputs": sum(tensor.elements for tensor in call.activations),
+        "outputs": call.output.elements,
+    }
+
+
+PLACES = frozenset({"layers", "rows", "pixels"})
+"""The counts of ``plain_features`` of which every block of channels has all."""
+
+
+def flat_features(call: Call) -> Features:
+    """Of kernels to which a map may be one long row, unless an operand spans one axis of it only.
+
+    Where an operand is repeated, the pixels are apart; one channel may be spread over all.
+    """
+    height, width, channels = map_size(call.output.shape)
+    spans = {map_size(tensor.shape)[:2] for tensor in call.activations}
+    is_repeated = any(map_size(t.shape) != (height, width, channels) for t in call.inputs)
+    is_spread = channels > 1 and any(map_size(t.shape)[2] == 1 for t in call.inputs)
+    return {
+        "calls": 1 if spans <= {(height, width), (1, 1)} else height,
+        "apart": height * width * is_repeated,
+        "spread": call.output.elements * is_spread,
+        "outputs": call.output.elements,
+    }
+
+
+def vector_features(call: Call) -> Features:
+    """Of kernels that normalize the elements along the last axis together."""
+    outputs = call.output.elements
+    return {
+        "rows": map_size(call.output.shape)[0],
+        "vectors": outputs // call.output.shape[-1],
+        "outputs": outputs,
+    }
+
+
 def no_lanes(call: Call) -> int | None:
     """For kernels whose sums have registers of their own."""
     return None
@@ -99,7 +146,6 @@ class Kernel:
         output (runtime_c/ek_kernel.h has both signatures).
     pack: the layer struct with packed weights.
     accepts: None, or the reason why the kernel cannot serve a call (its preconditions).
-    instructions: estimated instructions of one whole layer, for the choice between kernels.
     scratch_bytes: RAM that a call needs besides its maps.
     input_layouts: the layouts that it reads; ``writes`` are the layouts it can write.
     needs_padding_row: rows of padding must point at real bytes of zero point; else NULL marks them.
@@ -113,6 +159,9 @@ class Kernel:
         keeps its sums from the first call to the last one, which completes the output.
     lane_bound: what the sums that share a register with others can reach at most (packed lanes), None
         where none do.
+    features: the counts of one whole layer of which its instructions are a weighted sum.
+    shared: those of them that every block of channels of a row has again (channel_blocks).
+    costs_as: the kernel whose coefficients are its own: one with the same loops.
     stack_bytes: upper bound of its stack frame and of what it calls, over all targets.
     """
 
@@ -120,7 +169,6 @@ class Kernel:
     isa: str
     kind: Literal["rows", "map"]
     pack: Callable[[Call, Binding], CStruct]
-    instructions: Callable[[Call], float]
     accepts: Callable[[Call], str | None] = _accept_all
     scratch_bytes: Callable[[Call, Binding], int] = _no_scratch
     input_layouts: Callable[[Call], tuple[Layout, ...]] = _reads_nhwc
@@ -131,6 +179,9 @@ class Kernel:
     channel_blocks: Callable[[Call], int] = no_channel_blocks
     accumulates: bool = False
     lane_bound: Callable[[Call], int | None] = no_lanes
+    features: Callable[[Call], Features] = plain_features
+    shared: frozenset[str] = PLACES
+    costs_as: str | None = None
     stack_bytes: int = 256
 
     @property

@@ -60,7 +60,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``isa`` lists the kernel families that the core runs, best first, and ends with "ref". A target
     without ``compiler`` is the machine edgekit runs on. ``sram_bytes`` and ``flash_bytes`` are a
     board's; a bare core has none. ``architecture`` says which start-up code, emulator and C library
-    (for "riscv" none) a program is built and run with.
+    (for "riscv" none) a program is built and run with. ``costs`` is the core whose table of costs
+    (targets/costs) holds for this one where it is not its own.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     qemu: QemuMachine | None = None
     sram_bytes: int | None = None
     flash_bytes: int | None = None
+    costs: str | None = None
 
     def verify(self) -> None:
         """Raise BadInputError where the values contradict each other."""

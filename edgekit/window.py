@@ -50,6 +50,11 @@ class Axis:
             for position in positions
         ]
 
+    def taps_inside(self, input_size: int) -> int:
+        """The taps of all outputs that are no padding."""
+        outputs = range(self.output_size(input_size))
+        return sum(place is not None for o in outputs for place in self.inputs_of(o, input_size))
+
     def part(self, begin: int, end: int, input_size: int) -> tuple[Axis, int, int] | None:
         """The window of outputs [begin, end) alone, and the inputs [first, last) that it slides over.
 

@@ -129,7 +129,9 @@ def test_accumulating_kernel_is_offered_but_never_chosen_for_whole_maps(
         assert not choice.kernel.accumulates
         assert choice.accumulating is not None
         call = only_call(case.graph)
-        assert choice.accumulating.instructions(call) <= kernel.instructions(call)
+        assert choice.costs.instructions(choice.accumulating, call) <= choice.costs.instructions(
+            kernel, call
+        )
 
 
 @pytest.mark.parametrize("operator", ["mean", "sum"])

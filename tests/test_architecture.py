@@ -16,6 +16,7 @@ DATA = ("runtime_c", "targets")
 CORE = (
     "arith",
     "column_blocks",
+    "costs",
     "errors",
     "interpret",
     "input_modes",

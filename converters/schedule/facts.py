@@ -21,6 +21,7 @@ from edgekit.converters.schedule.plan import (
     PlannedSegment,
     Repeats,
 )
+from edgekit.costs import Costs
 from edgekit.ir import Call, QGraph
 from edgekit.program import InputMode, OutputMode, Step
 from edgekit.window import Axis
@@ -227,14 +228,17 @@ class _Gathering:
                     0 if sums else step.scratch_bytes,
                     step.scratch_bytes if sums else 0,
                     other.scratch_bytes,
-                    row_cost(call, step) if call else 0.0,
-                    layer_cost(call, other) if call else 0.0,
+                    row_cost(call, step, self._costs_of(call)) if call else 0.0,
+                    layer_cost(call, other, self._costs_of(call)) if call else 0.0,
                     step.macs,
                     sums,
                     step.layer in names,
                 )
             )
         return found
+
+    def _costs_of(self, call: Call) -> Costs:
+        return self._choices[call.node.name].costs
 
     def _tensors(self, items: Sequence[Item]) -> dict[str, TensorFact]:
         readers: dict[str, list[int]] = {}
@@ -363,7 +367,7 @@ class _Gathering:
             pair.tile_bytes,
             pair.tile_row_bytes,
             second.scratch_bytes,
-            pair_cost(pair, producer, consumer, first, second),
+            pair_cost(pair, (producer, consumer), (first, second), self._costs_of(producer)),
             segment.pair_macs(pair),
             first.macs + second.macs,
             max(again, 0) if planned.primitive == "R" else 0,

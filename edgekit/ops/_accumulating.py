@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from edgekit.ir import Call
-from edgekit.kernel import Binding, CStruct, CValue, Kernel, no_channel_blocks
+from edgekit.kernel import Binding, CStruct, CValue, Features, Kernel, no_channel_blocks
 from edgekit.layout import map_size
 from edgekit.window import Window
 
@@ -23,29 +23,29 @@ def accumulating_twin(
     accepts: Callable[[Call], str | None],
     members: Callable[[Call, Binding], Mapping[str, CValue]] = _no_members,
     stack_bytes: int = 128,
-    per_row: float = 10.0,
 ) -> Kernel:
     """The kernel that computes the same from one input row at a time: <symbol>_accumulating.
 
     state_bytes: scratch for each output element. accepts: the preconditions besides those of
-    ``kernel``. members: those of the layer struct that differ. per_row: instructions for each
-    output element that every call takes besides.
+    ``kernel``. members: those of the layer struct that differ.
     """
 
     def pack(call: Call, binding: Binding) -> CStruct:
         struct = kernel.pack(call, binding)
         return CStruct(struct.type, {**struct.members, **members(call, binding)})
 
-    def instructions(call: Call) -> float:
+    def features(call: Call) -> Features:
         calls = map_size(call.activations[0].shape)[0]
-        return kernel.instructions(call) + per_row * calls * call.output.elements
+        sums = {"calls": calls, "row_sums": calls * call.output.elements}
+        return {**kernel.features(call), **sums}
 
     return dataclasses.replace(
         kernel,
         symbol=f"{kernel.symbol}_accumulating",
         kind="rows",
         pack=pack,
-        instructions=instructions,
+        features=features,
+        costs_as=None,
         accepts=lambda call: accepts(call) or kernel.accepts(call),
         scratch_bytes=lambda call, binding: state_bytes * call.output.elements,
         write_behind=None,

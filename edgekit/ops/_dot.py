@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, WriteBehind
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel, WriteBehind
 from edgekit.ops._accumulating import accumulating_twin
-from edgekit.ops._dsp_requantize import Finish, folded_sums, layer_finish, sums_problem
+from edgekit.ops._dsp_requantize import (
+    Finish,
+    finish_features,
+    folded_sums,
+    layer_finish,
+    sums_problem,
+)
 from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
+from edgekit.window import Window
 
 _TILE_PIXELS = 2
 _BYTES_OF_A_TAP = 12
@@ -65,10 +73,31 @@ def _refuse_window(call: Call) -> str | None:
     return _refuse(call)
 
 
-def _instructions(call: Call) -> float:
-    """Counted under QEMU for Cortex-M3, gcc 12 -O2: products, outputs, and taps that are gathered."""
-    macs = call.output.elements * _matrix(call).shape[1]
-    return 2.4 * macs + 45.0 * call.output.elements
+def _features(call: Call) -> Features:
+    channels, taps = call.inputs[WEIGHTS].shape[0], math.prod(call.inputs[WEIGHTS].shape[1:])
+    pixels = call.output.elements // channels
+    tiles = _tile_features(pixels, channels, taps=taps)
+    return {"layers": 1, "pixels": pixels, **tiles, **_finished(call, _matrix(call))}
+
+
+def _finished(call: Call, matrix: Array) -> Features:
+    finish = layer_finish(call.node.arithmetic, folded_sums(call, matrix)).finish
+    return finish_features(finish, call.output.elements)
+
+
+def _tile_features(pixels: int, channels: int, *, taps: int) -> Features:
+    """Of two pixels and two channels at a time, or of the last pixel and four channels."""
+    pairs, single = divmod(pixels, _TILE_PIXELS)
+    tiles, tails = pairs * -(-channels // 2), single * -(-channels // 4)
+    return {
+        "outputs": pixels * channels,
+        "tiles": tiles,
+        "tile_groups": tiles * (taps // 4),
+        "tile_taps": tiles * (taps % 4),
+        "single_tiles": tails,
+        "single_groups": tails * (taps // 4),
+        "single_taps": tails * (taps % 4),
+    }
 
 
 def _pack_pointwise(call: Call, binding: Binding) -> CStruct:
@@ -101,12 +130,23 @@ def _pack_patch(call: Call, binding: Binding) -> CStruct:
     )
 
 
-def _patch_instructions(call: Call) -> float:
+def _patch_features(call: Call) -> Features:
+    """Those of the products, and the taps that are gathered."""
     _, height, width, _ = call.output.shape
-    groups = call.inputs[INPUT].shape[3] // call.inputs[WEIGHTS].shape[3]
-    kernel_rows = call.inputs[WEIGHTS].shape[1]
-    gathered = groups * (0.5 * _matrix(call).shape[1] + 60.0 * kernel_rows)
-    return _instructions(call) + height * width * gathered
+    outputs, kernel_rows, kernel_width, group_channels = call.inputs[WEIGHTS].shape
+    groups = call.inputs[INPUT].shape[3] // group_channels
+    taps = kernel_rows * kernel_width * group_channels
+    row = _tile_features(width, outputs // groups, taps=taps)
+    windows = height * width * groups
+    return {
+        "rows": height,
+        "windows": windows,
+        "runs": windows * kernel_rows,
+        "pieces": windows * kernel_rows * kernel_width,
+        "gathered": windows * taps,
+        **{name: height * groups * count for name, count in row.items()},
+        **_finished(call, _matrix(call)),
+    }
 
 
 def pointwise_kernel() -> Kernel:
@@ -117,7 +157,7 @@ def pointwise_kernel() -> Kernel:
         kind="rows",
         pack=_pack_pointwise,
         accepts=_refuse_window,
-        instructions=_instructions,
+        features=_features,
         write_behind=WriteBehind(grain=_TILE_PIXELS),
         flat=True,
         channel_blocks=lambda call: 1,
@@ -133,7 +173,8 @@ def patch_kernel(channel_blocks: Callable[[Call], int]) -> Kernel:
         kind="rows",
         pack=_pack_patch,
         accepts=_refuse,
-        instructions=_patch_instructions,
+        features=_patch_features,
+        shared=frozenset({"rows", "windows", "runs", "pieces", "gathered"}),
         scratch_bytes=lambda call, binding: -(-2 * _matrix(call).shape[1] // 4) * 4,
         write_behind=BY_ROW,
         channel_blocks=channel_blocks,
@@ -165,7 +206,7 @@ def fully_connected_kernels(
         kind="map",
         pack=pack,
         accepts=_refuse,
-        instructions=lambda call: 0.15 * call.inputs[WEIGHTS].elements + _instructions(call),
+        features=_features,
         stack_bytes=512,
     )
     parts = accumulating_twin(
@@ -211,11 +252,25 @@ def _pack_depthwise(call: Call, binding: Binding) -> CStruct:
     )
 
 
-def _depthwise_instructions(call: Call) -> float:
-    """Counted as ``_instructions``; the taps are listed once for each pixel."""
-    taps = _tap_matrix(call).shape[1]
-    pixels = call.output.shape[1] * call.output.shape[2]
-    return call.output.elements * (4.8 * taps + 43.0) + 14.0 * taps * pixels
+def _depthwise_features(call: Call) -> Features:
+    """The taps are listed once for each pixel, and taken by 4 channels at a time, or by fewer."""
+    window: Window = call.node.attributes.window
+    _, input_height, input_width, _ = call.inputs[INPUT].shape
+    _, height, width, channels = call.output.shape
+    listed = height * width * _tap_matrix(call).shape[1]
+    inside = window.height.taps_inside(input_height) * window.width.taps_inside(input_width)
+    quads, ones = (-(-channels // 4), 0) if channels >= 4 else (0, channels)
+    return {
+        "rows": height,
+        "pixels": height * width,
+        "listed": listed,
+        "quads": height * width * quads,
+        "quad_taps": inside * quads,
+        "padding_taps": (listed - inside) * quads,
+        "ones": height * width * ones,
+        "one_taps": listed * ones,
+        **_finished(call, _tap_matrix(call)),
+    }
 
 
 def depthwise_kernel(channel_blocks: Callable[[Call], int]) -> Kernel:
@@ -226,7 +281,8 @@ def depthwise_kernel(channel_blocks: Callable[[Call], int]) -> Kernel:
         kind="rows",
         pack=_pack_depthwise,
         accepts=_refuse_multiplier,
-        instructions=_depthwise_instructions,
+        features=_depthwise_features,
+        shared=frozenset({"rows", "pixels", "listed"}),
         scratch_bytes=lambda call, binding: _BYTES_OF_A_TAP * _tap_matrix(call).shape[1],
         write_behind=BY_ROW,
         channel_blocks=channel_blocks,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edgekit.ir import Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.ops._dsp_pairs import (
     GENERAL_SCRATCH_BYTES,
     LANES_BYTES,
@@ -12,14 +12,15 @@ from edgekit.ops._dsp_pairs import (
     lane_bound,
     paired_layer,
     pairs_struct,
-    row_instructions,
+    row_features,
     sums_refusal,
 )
 from edgekit.ops._dsp_windows import (
+    GATHERING,
     convolution_windows,
-    gather_instructions,
+    gather_features,
     geometry_struct,
-    padding_instructions,
+    padded_rows,
 )
 from edgekit.ops._weighted import INPUT
 
@@ -62,19 +63,21 @@ def _scratch_bytes(call: Call, binding: Binding) -> int:
     return LANES_BYTES * windows.groups + general + windows.padded_bytes
 
 
-def _instructions(call: Call) -> float:
-    """Counted under QEMU: windows gathered segment by segment, then the pairs, row by row."""
+def _features(call: Call) -> Features:
+    """Windows gathered segment by segment, then the pairs, row by row."""
     windows = convolution_windows(call)
     _, height, width, channels = call.output.shape
-    row = row_instructions(
+    row = row_features(
         _layer(call),
         pixels=width,
         channels=channels // windows.channel_groups,
         groups=windows.groups,
-        tile=90.0 + gather_instructions(windows),
     )
-    padding = padding_instructions(windows, width)
-    return height * (250.0 + windows.channel_groups * (120.0 + padding + row))
+    tiles = row["tiles"]
+    row |= {name: tiles * count for name, count in gather_features(windows).items()}
+    row |= {"calls": 1, "padded_rows": padded_rows(windows, width)}
+    rows = height * windows.channel_groups
+    return {"rows": height, **{name: rows * count for name, count in row.items()}}
 
 
 DSP_PACKED = Kernel(
@@ -84,7 +87,8 @@ DSP_PACKED = Kernel(
     pack=_pack,
     accepts=_accepts,
     lane_bound=lambda call: lane_bound(_layer(call)),
-    instructions=_instructions,
+    features=_features,
+    shared=GATHERING | {"rows", "calls", "tiles", "tile_groups"},
     scratch_bytes=_scratch_bytes,
     writes=("nhwc", "row_planar"),
     write_behind=BY_ROW,

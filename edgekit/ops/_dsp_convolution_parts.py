@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 from edgekit.ir import Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.ops._dsp_pairs import (
-    GROUP_INSTRUCTIONS,
     LANES_BYTES,
     TILE_PIXELS,
     sums_refusal,
 )
 from edgekit.ops._dsp_parts import PartedLayer, parted_layer, parts_struct
+from edgekit.ops._dsp_requantize import finish_features
 from edgekit.ops._dsp_windows import (
+    GATHERING,
     ConvolutionWindows,
     convolution_windows,
-    gather_instructions,
+    gather_features,
     geometry_struct,
-    padding_instructions,
+    padded_rows,
 )
 from edgekit.ops._weighted import INPUT
 
@@ -58,18 +59,30 @@ def _scratch_bytes(call: Call, binding: Binding) -> int:
     return _PAIR_SUMS_BYTES * _layer(call).pairs + LANES_BYTES * row.groups + row.padded_bytes
 
 
-def _instructions(call: Call) -> float:
-    """Counted under QEMU, gcc 12 -O2: by tile and kernel row; sums pass through memory."""
+def _features(call: Call) -> Features:
+    """By tile and kernel row; sums pass through memory."""
     windows, row, pairs = convolution_windows(call), _row_windows(call), _layer(call).pairs
     _, height, width, channels = call.output.shape
-    total = 0.0
     whole, rest = divmod(width, TILE_PIXELS)
-    for pixels, tiles in ((TILE_PIXELS, whole), (rest, int(rest > 0))):
-        if tiles:
-            pair = 14.0 + 10.0 * pixels + GROUP_INSTRUCTIONS[pixels] * row.groups
-            part = 120.0 + gather_instructions(row) + pairs * (12.0 + 10.0 * pixels + pair)
-            total += tiles * (windows.height.kernel * part + (18.0 + 20.0 * pixels) * channels)
-    return height * (150.0 + padding_instructions(windows, width) + total)
+    tiles = height * (whole + (rest > 0))
+    parts = tiles * windows.height.kernel
+    part_pixels = height * width * windows.height.kernel
+    features = {name: parts * count for name, count in gather_features(row).items()}
+    for size, count in ((TILE_PIXELS, whole), (rest, int(rest > 0))):
+        if count:
+            groups = height * count * windows.height.kernel * pairs * row.groups
+            features[f"groups_{size}"] = groups
+    return features | {
+        "rows": height,
+        "padded_rows": height * padded_rows(windows, width),
+        "parts": parts,
+        "part_groups": parts * row.groups,
+        "pairs": parts * pairs,
+        "pair_pixels": part_pixels * pairs,
+        "tile_channels": tiles * channels,
+        "outputs": height * width * channels,
+        **finish_features(_layer(call).finish.finish, height * width * channels),
+    }
 
 
 DSP_PARTS = Kernel(
@@ -79,7 +92,8 @@ DSP_PARTS = Kernel(
     pack=_pack,
     accepts=_accepts,
     lane_bound=lambda call: _layer(call).lane_bound,
-    instructions=_instructions,
+    features=_features,
+    shared=GATHERING | {"rows", "parts", "part_groups"},
     scratch_bytes=_scratch_bytes,
     write_behind=BY_ROW,
     channel_blocks=lambda call: 2,

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.layout import Layout, row_planar
 from edgekit.ops._dsp_requantize import (
     Finish,
@@ -23,25 +22,6 @@ from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
 from edgekit.window import Window
 
 _GROUP_PIXELS = 4
-
-
-@dataclass(frozen=True)
-class _Costs:
-    """Instructions counted under QEMU (Cortex-M4, gcc 12 -O2) where the clamp is at the zero point.
-
-    Per row, per channel of it, and per 1, 2, 3 and 4 pixels of a channel.
-    """
-
-    row: float
-    channel: float
-    pixels: tuple[float, float, float, float]
-
-
-_FINISH_PIXELS = {Finish.AT_ZERO_POINT: 0, Finish.LINEAR: 1, Finish.CLAMPED: 3}
-_FINISH_TILE = {Finish.AT_ZERO_POINT: 0, Finish.LINEAR: 1, Finish.CLAMPED: 2}
-"""Instructions that a finish takes more, per pixel and per up to 4 pixels."""
-_GENERAL_TAP, _GENERAL_OUTPUT = 24.0, 55.0
-"""The same of ek_dsp_depthwise_columns.c."""
 
 
 def _matrix(call: Call) -> Array:
@@ -109,30 +89,41 @@ def _pack(call: Call, binding: Binding, *, stride: int) -> CStruct:
     )
 
 
-def _instructions(call: Call, *, costs: _Costs) -> float:
+def _features(call: Call) -> Features:
+    """By row, channel of it, and up to 4 pixels of a channel; or by tap in the general form."""
     _, height, width, channels = call.output.shape
     arithmetic: WeightedArithmetic = call.node.arithmetic
     matrix = _matrix(call)
     finish = layer_finish(arithmetic, folded_sums(call, matrix)).finish
+    outputs = height * width * channels
     if finish is Finish.GENERAL:
-        taps = matrix.shape[1]
-        return height * width * channels * (_GENERAL_TAP * taps + _GENERAL_OUTPUT)
+        return {
+            "rows": height,
+            "general_outputs": outputs,
+            "general_taps": outputs * matrix.shape[1],
+        }
     groups, rest = divmod(width, _GROUP_PIXELS)
-    tiles = [_GROUP_PIXELS] * groups + [rest] * (rest > 0)
-    channel = costs.channel
-    for pixels in tiles:
-        channel += costs.pixels[pixels - 1] + _FINISH_PIXELS[finish] * pixels + _FINISH_TILE[finish]
-    return height * (costs.row + channels * channel)
+    stripes = height * channels
+    features: dict[str, float] = {"rows": height, "stripes": stripes}
+    for size, count in ((_GROUP_PIXELS, groups), (rest, int(rest > 0))):
+        if count:
+            features[f"tiles_{size}"] = stripes * count
+    if finish is not Finish.AT_ZERO_POINT:
+        kind = finish.name.lower()
+        features[f"{kind}_outputs"] = outputs
+        features[f"{kind}_tiles"] = stripes * (groups + (rest > 0))
+    return features
 
 
-def _kernel(kernel: int, stride: int, *, costs: _Costs, stack_bytes: int = 384) -> Kernel:
+def _kernel(kernel: int, stride: int, *, stack_bytes: int = 384) -> Kernel:
     return Kernel(
         symbol=f"ek_depthwise_conv2d_s8_row_planar__dsp_{kernel}x{kernel}s{stride}",
         isa="dsp",
         kind="rows",
         pack=functools.partial(_pack, stride=stride),
         accepts=functools.partial(_accepts, kernel=kernel, stride=stride),
-        instructions=functools.partial(_instructions, costs=costs),
+        features=_features,
+        shared=frozenset({"rows"}),
         input_layouts=_input_layouts,
         needs_padding_row=True,
         write_behind=BY_ROW,
@@ -141,10 +132,10 @@ def _kernel(kernel: int, stride: int, *, costs: _Costs, stack_bytes: int = 384) 
     )
 
 
-DSP_3X3S1 = _kernel(3, 1, costs=_Costs(120, 16, (23, 34, 50, 64)), stack_bytes=288)
-DSP_3X3S2 = _kernel(3, 2, costs=_Costs(120, 16, (23, 40, 53, 73)), stack_bytes=288)
-DSP_5X5S1 = _kernel(5, 1, costs=_Costs(205, 23, (58, 77, 101, 127)))
-DSP_5X5S2 = _kernel(5, 2, costs=_Costs(205, 20, (57, 81, 110, 140)))
-DSP_7X7S1 = _kernel(7, 1, costs=_Costs(215, 29, (94, 126, 172, 215)))
-DSP_7X7S2 = _kernel(7, 2, costs=_Costs(215, 27, (92, 138, 177, 232)))
+DSP_3X3S1 = _kernel(3, 1, stack_bytes=288)
+DSP_3X3S2 = _kernel(3, 2, stack_bytes=288)
+DSP_5X5S1 = _kernel(5, 1)
+DSP_5X5S2 = _kernel(5, 2)
+DSP_7X7S1 = _kernel(7, 1)
+DSP_7X7S2 = _kernel(7, 2)
 ROW_PLANAR = (DSP_3X3S1, DSP_3X3S2, DSP_5X5S1, DSP_5X5S2, DSP_7X7S1, DSP_7X7S2)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.ops._dsp_requantize import (
     Finish,
     LayerFinish,
@@ -137,23 +137,10 @@ def _channel_blocks(call: Call) -> int:
     return _GROUP if _multiplier(call) == 1 else 0
 
 
-_FINISH = {Finish.AT_ZERO_POINT: 0.0, Finish.LINEAR: 4.0, Finish.CLAMPED: 13.0, Finish.GENERAL: 0.0}
-"""What the finish of a group takes more than at the zero point."""
-_GENERAL_CALL, _GENERAL_OUTPUT = 140.0, 42.0
-"""Per pixel and run of groups, and per output."""
+def _features(call: Call) -> Features:
+    """Columns whose taps all lie inside the map are one stretch, each of the others is one by itself.
 
-
-def _group_instructions(taps: int, finish: Finish) -> tuple[float, float]:
-    """Of a group of 4 channels, and of one of the outputs of one channel."""
-    pairs, odd = divmod(taps, 2)
-    both = 3.0 * -(-pairs // 4) + _FINISH[finish]
-    return 31.0 + 14 * pairs + 9 * odd + both, 28.0 + 9 * pairs + 7 * odd + both
-
-
-def _instructions(call: Call) -> float:
-    """Counted under QEMU, Cortex-M4, gcc 12 -O2.
-
-    Columns whose taps all lie inside the map are one stretch, each of the others is one by itself.
+    A pixel has groups of 4 channels, and groups of 1: outputs of one channel, or rests.
     """
     window: Window = call.node.attributes.window
     _, height, width, outputs = call.output.shape
@@ -166,14 +153,32 @@ def _instructions(call: Call) -> float:
         runs = -(-multiplier // _GROUP)
         fours, ones = 0, runs * channels
     taps = window.height.kernel * window.width.kernel
-    four, one = _group_instructions(taps, finish)
+    pairs, odd = divmod(taps, 2)
     at_border = sum(None in window.width.inputs_of(x, input_width) for x in range(width))
-    stretches = at_border + (at_border < width)
-    row = 57.0 + stretches * (87.0 + 19 * window.height.kernel + 9.2 * taps + 115 * runs)
-    row += width * (11.0 * runs + four * fours + one * ones)
+    stretches = height * (at_border + (at_border < width))
+    pixels = height * width
+    features: dict[str, float] = {
+        "rows": height,
+        "stretches": stretches,
+        "stretch_rows": stretches * window.height.kernel,
+        "stretch_taps": stretches * taps,
+        "stretch_runs": stretches * runs,
+        "runs": pixels * runs,
+        "batches": pixels * (fours + ones) * -(-pairs // 4),
+    }
+    for name, groups in (("fours", pixels * fours), ("ones", pixels * ones)):
+        if groups:
+            features |= {
+                name: groups,
+                f"{name}_pairs": groups * pairs,
+                f"{name}_odd": groups * odd,
+            }
     if finish is Finish.GENERAL:
-        row += width * (_GENERAL_CALL * runs + _GENERAL_OUTPUT * outputs)
-    return height * row
+        general = {"general_runs": pixels * runs, "general_outputs": pixels * outputs}
+        features |= general
+    elif finish is not Finish.AT_ZERO_POINT:
+        features[f"{finish.name.lower()}_groups"] = pixels * (fours + ones)
+    return features
 
 
 DSP_NHWC = Kernel(
@@ -182,7 +187,8 @@ DSP_NHWC = Kernel(
     kind="rows",
     pack=_pack,
     accepts=_accepts,
-    instructions=_instructions,
+    features=_features,
+    shared=frozenset({"rows", "stretches", "stretch_rows", "stretch_taps", "stretch_runs", "runs"}),
     scratch_bytes=_scratch_bytes,
     needs_padding_row=True,
     write_behind=BY_ROW,

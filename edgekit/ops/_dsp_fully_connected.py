@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import Binding, CStruct, Kernel, input_rows
+from edgekit.kernel import Binding, CStruct, Features, Kernel, input_rows
 from edgekit.ops._dsp_pairs import (
     GENERAL_SCRATCH_BYTES,
     LANES_BYTES,
@@ -14,7 +14,7 @@ from edgekit.ops._dsp_pairs import (
     lane_bound,
     paired_layer,
     pairs_struct,
-    row_instructions,
+    row_features,
     sums_refusal,
     windows_struct,
 )
@@ -26,7 +26,6 @@ _ROW_LANES_BYTES = 8
 _MOST_PART_INPUTS = 2048
 _SURE_PART_INPUTS = 512
 """The sums of so many inputs fit two channels, whatever their weights are."""
-_BATCH_INSTRUCTIONS = 40.0
 
 
 def _inputs(call: Call) -> int:
@@ -78,13 +77,11 @@ def _rows_scratch_bytes(call: Call, binding: Binding) -> int:
     return lanes * _groups(_inputs(call)) + general
 
 
-def _rows_instructions(call: Call) -> float:
-    groups = _groups(_inputs(call))
-    layer = paired_layer(call)
+def _rows_features(call: Call) -> Features:
     pixels, channels = _rows(call), _outputs(call)
-    return 200.0 + row_instructions(
-        layer, pixels=pixels, channels=channels, groups=groups, tile=90.0 + 12 * groups
-    )
+    groups = _groups(_inputs(call))
+    row = row_features(paired_layer(call), pixels=pixels, channels=channels, groups=groups)
+    return {"layers": 1, **row}
 
 
 def _accepts_parts(call: Call) -> str | None:
@@ -125,12 +122,20 @@ def _parts_scratch_bytes(call: Call, parts: int) -> int:
     return 8 * parted_layer(call, parts).pairs + _ROW_LANES_BYTES * _groups(_inputs(call) // parts)
 
 
-def _parts_instructions(call: Call, parts: int) -> float:
-    """Counted under QEMU, gcc 12 -O2: pairs of each part, their sums, and what finishes them."""
+def _parts_features(call: Call, parts: int) -> Features:
+    """Pairs of each part, their sums, and what finishes them."""
     outputs, groups = _outputs(call), _groups(_inputs(call) // parts)
     pairs = parted_layer(call, parts).pairs
-    part = 90.0 + 14 * groups + pairs * (16.0 + 8.4 * groups) + 9.0 * outputs
-    return parts * (part + _BATCH_INSTRUCTIONS * -(-pairs // 2)) + 40.0 * outputs
+    return {
+        "layers": 1,
+        "parts": parts,
+        "part_groups": parts * groups,
+        "pairs": parts * pairs,
+        "groups_1": parts * pairs * groups,
+        "part_outputs": parts * outputs,
+        "batches": parts * -(-pairs // 2),
+        "outputs": outputs,
+    }
 
 
 DSP_ROWS = Kernel(
@@ -140,7 +145,7 @@ DSP_ROWS = Kernel(
     pack=_pack_rows,
     accepts=_accepts_rows,
     lane_bound=lambda call: lane_bound(paired_layer(call)),
-    instructions=_rows_instructions,
+    features=_rows_features,
     scratch_bytes=_rows_scratch_bytes,
     stack_bytes=448,
 )
@@ -151,7 +156,7 @@ DSP_PARTS = Kernel(
     pack=lambda call, binding: _parts_struct(call, _resident_parts(call)),
     accepts=_accepts_parts,
     lane_bound=lambda call: parted_layer(call, _resident_parts(call)).lane_bound,
-    instructions=lambda call: _parts_instructions(call, _resident_parts(call)),
+    features=lambda call: _parts_features(call, _resident_parts(call)),
     scratch_bytes=lambda call, binding: _parts_scratch_bytes(call, _resident_parts(call)),
     stack_bytes=448,
 )
@@ -161,7 +166,7 @@ DSP_ACCUMULATING = dataclasses.replace(
     lane_bound=lambda call: parted_layer(call, _parts_of(call, Binding(()))).lane_bound,
     kind="rows",
     pack=lambda call, binding: _parts_struct(call, _parts_of(call, binding)),
-    instructions=lambda call: _parts_instructions(call, _parts_of(call, Binding(()))),
+    features=lambda call: _parts_features(call, _parts_of(call, Binding(()))),
     scratch_bytes=lambda call, binding: _parts_scratch_bytes(call, _parts_of(call, binding)),
     accumulates=True,
 )

@@ -13,6 +13,7 @@ from edgekit.kernel import Binding, CStruct
 from edgekit.ops._dsp_requantize import (
     Finish,
     LayerFinish,
+    finish_features,
     folded_sums,
     general_finish,
     lane_words,
@@ -27,8 +28,6 @@ LANES_BYTES = 2 * 4 * TILE_PIXELS
 """Scratch for a group of 4 taps of a tile."""
 GENERAL_SCRATCH_BYTES = 32
 _SPLIT_LIMIT = 2**23
-GROUP_INSTRUCTIONS = {1: 8.4, 2: 14.8, 3: 20.8, 4: 24.4}
-"""Of a pair and a group of 4 taps, by pixels of a tile; the loop's end included."""
 
 
 def sums_refusal(call: Call) -> str | None:
@@ -192,20 +191,27 @@ def windows_struct(segment_taps: int, pixel_step: int) -> CStruct:
     return CStruct("ek_dsp_windows", members)
 
 
-def row_instructions(
-    layer: PairedLayer, *, pixels: int, channels: int, groups: int, tile: float
-) -> float:
-    """Tiles of 4 pixels and a smaller one, counted under QEMU, gcc 12 -O2.
-
-    channels: computed from ``groups`` groups of 4 taps. tile: what a tile costs besides its pairs.
-    """
+def row_features(
+    layer: PairedLayer, *, pixels: int, channels: int, groups: int
+) -> dict[str, float]:
+    """Of tiles of 4 pixels and a smaller one, whose channels come from ``groups`` groups of 4 taps."""
     whole, rest = divmod(pixels, TILE_PIXELS)
     pairs = -(-channels // layer.pair_channels)
-    costs = {TILE_PIXELS: whole, rest: 1} if rest else {TILE_PIXELS: whole}
-    total = 0.0
-    for size, count in costs.items():
-        finish = 20.0 + 14.5 * size
-        if layer.is_general:
-            finish += 40.0 + 25.0 * size * layer.pair_channels
-        total += count * (tile + pairs * (finish + GROUP_INSTRUCTIONS[size] * groups))
-    return total
+    tiles = whole + (rest > 0)
+    features: dict[str, float] = {
+        "tiles": tiles,
+        "tile_groups": tiles * groups,
+        "pairs": tiles * pairs,
+        "pair_pixels": pixels * pairs,
+    }
+    for size, count in ((TILE_PIXELS, whole), (rest, int(rest > 0))):
+        if count:
+            features[f"groups_{size}"] = count * pairs * groups
+    if layer.is_general:
+        general = {"general_pairs": tiles * pairs, "general_outputs": pixels * channels}
+        features |= general
+    else:
+        features |= finish_features(layer.finish.finish, pixels * channels)
+        if channels % 2 and channels > 1:  # the last one is computed by itself
+            features["odd_tiles"] = tiles
+    return features

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind
+from edgekit.kernel import Binding, CStruct, Features, Kernel, WriteBehind
 from edgekit.ops._dsp_pairs import (
     GENERAL_SCRATCH_BYTES,
     LANES_BYTES,
@@ -13,7 +13,7 @@ from edgekit.ops._dsp_pairs import (
     lane_bound,
     paired_layer,
     pairs_struct,
-    row_instructions,
+    row_features,
     sums_refusal,
     windows_struct,
 )
@@ -60,17 +60,12 @@ def _scratch_bytes(call: Call, binding: Binding) -> int:
     return LANES_BYTES * _groups(call) + general
 
 
-def _instructions(call: Call) -> float:
-    """Counted under QEMU: expansion and calls, then the pairs."""
+def _features(call: Call) -> Features:
     _, height, width, channels = call.output.shape
-    groups = _groups(call)
-    return row_instructions(
-        paired_layer(call),
-        pixels=height * width,
-        channels=channels,
-        groups=groups,
-        tile=90.0 + 16 * groups,
+    row = row_features(
+        paired_layer(call), pixels=height * width, channels=channels, groups=_groups(call)
     )
+    return {"layers": 1, **row}
 
 
 DSP_4X2 = Kernel(
@@ -80,7 +75,8 @@ DSP_4X2 = Kernel(
     pack=_pack,
     accepts=_accepts,
     lane_bound=lambda call: lane_bound(paired_layer(call)),
-    instructions=_instructions,
+    features=_features,
+    shared=frozenset({"layers", "tiles", "tile_groups"}),
     scratch_bytes=_scratch_bytes,
     writes=("nhwc", "row_planar"),
     write_behind=WriteBehind(grain=TILE_PIXELS, buffered=True),

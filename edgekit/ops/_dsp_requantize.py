@@ -111,6 +111,11 @@ def layer_finish(arithmetic: WeightedArithmetic, sums: Sums) -> LayerFinish:
     return LayerFinish(finish, rows, is_constant, clamp)
 
 
+def finish_features(finish: Finish, outputs: int) -> dict[str, float]:
+    """What a fast finish costs more than the fastest one."""
+    return {} if finish is Finish.AT_ZERO_POINT else {f"{finish.name.lower()}_outputs": outputs}
+
+
 def general_finish(arithmetic: WeightedArithmetic) -> LayerFinish:
     """The finish that is exact for any multiplier, shift and clamp."""
     multipliers = np.array(arithmetic.multipliers, np.int64)

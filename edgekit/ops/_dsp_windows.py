@@ -137,15 +137,29 @@ def geometry_struct(call: Call, windows: ConvolutionWindows) -> CStruct:
     )
 
 
-def gather_instructions(windows: ConvolutionWindows) -> float:
-    """Windows of a tile of 4 pixels that lies inside the map, counted under QEMU, gcc 12 -O2."""
-    rows = windows.height.kernel * (12.0 + 40.0 * (windows.row_segments > 1))
-    segments = windows.segments * (12.0 + 14.0 * (windows.expanded_taps % 4 > 0))
-    tails = 40.0 + 50.0 * -(-windows.segments // 4) if windows.has_tails else 0.0
-    return 70.0 + rows + segments + tails + 16 * windows.groups
+GATHERING = frozenset(
+    {
+        *("gathered_rows", "split_rows", "segments", "short_segments"),
+        *("tail_tiles", "tail_groups", "padded_rows"),
+    }
+)
+"""The counts of ``gather_features`` and ``padded_rows``, of which every block of channels has all."""
 
 
-def padding_instructions(windows: ConvolutionWindows, width: int) -> float:
-    """What the padding costs a row of ``width`` output pixels, counted likewise."""
+def gather_features(windows: ConvolutionWindows) -> dict[str, float]:
+    """Of the windows of a tile of 4 pixels, besides its groups."""
+    kernel_rows = windows.height.kernel
+    return {
+        "gathered_rows": kernel_rows,
+        "split_rows": kernel_rows * (windows.row_segments > 1),
+        "segments": windows.segments,
+        "short_segments": windows.segments * (windows.expanded_taps % 4 > 0),
+        "tail_tiles": int(windows.has_tails),
+        "tail_groups": -(-windows.segments // 4) * windows.has_tails,
+    }
+
+
+def padded_rows(windows: ConvolutionWindows, width: int) -> int:
+    """The kernel rows that are copied for a row of ``width`` output pixels, where there is padding."""
     tiles = min(2, -(-width // TILE_PIXELS))
-    return windows.height.kernel * 45.0 * windows.may_leave_the_map * tiles
+    return windows.height.kernel * windows.may_leave_the_map * tiles

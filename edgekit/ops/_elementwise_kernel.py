@@ -7,20 +7,17 @@ import dataclasses
 from typing import Any
 
 from edgekit.ir import Call
-from edgekit.kernel import BY_ELEMENT, Binding, CStruct, CValue, Kernel
+from edgekit.kernel import BY_ELEMENT, Binding, CStruct, CValue, Kernel, flat_features
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import operand_strides
 from edgekit.ops._int16 import ARITHMETIC_STACK_BYTES, int16_twin
 
 
-def elementwise_kernel(
-    struct: str, *, instructions: float, stack_bytes: int, operands: tuple[str, ...] = ()
-) -> Kernel:
+def elementwise_kernel(struct: str, *, stack_bytes: int, operands: tuple[str, ...] = ()) -> Kernel:
     """The reference kernel whose layer struct is ``struct``.
 
     The members are the channels, the strides of every operand, and the fields of the arithmetic.
 
-    instructions: per output element.
     operands: the words for the operands in the members; () where the only one has the output's shape.
     """
 
@@ -34,9 +31,9 @@ def elementwise_kernel(
         isa="ref",
         kind="rows",
         pack=pack,
-        instructions=lambda call: instructions * call.output.elements,
         write_behind=BY_ELEMENT,
         flat=True,
+        features=flat_features,
         stack_bytes=stack_bytes,
     )
 
@@ -66,13 +63,9 @@ def arithmetic_members(arithmetic: Any, operands: tuple[str, ...]) -> dict[str, 
     return members
 
 
-def binary_kernel(
-    op: str, *, instructions: float, operands: tuple[str, str] = ("first", "second")
-) -> Kernel:
+def binary_kernel(op: str, *, operands: tuple[str, str] = ("first", "second")) -> Kernel:
     """The int8 reference kernel of an operator of two operands."""
-    return elementwise_kernel(
-        f"ek_{op}_s8", instructions=instructions, stack_bytes=128, operands=operands
-    )
+    return elementwise_kernel(f"ek_{op}_s8", stack_bytes=128, operands=operands)
 
 
 def int16_binary_kernel(kernel: Kernel) -> Kernel:

@@ -52,10 +52,9 @@ def extremum_arithmetic(
 
 def extremum_kernels(op: str) -> tuple[Kernel, ...]:
     """The kernels of minimum or maximum: int8 of equal scales, int8, int16."""
-    kernel = binary_kernel(op, instructions=50.0)
+    kernel = binary_kernel(op)
     tuned = tuned_twin(
         kernel,
-        instructions=lambda call: 50.0 + 2.5 * call.output.elements,
         stack_bytes=96,
         accepts=_refuse_scales,
     )

@@ -58,14 +58,13 @@ def int16_twin(
     kernel: Kernel,
     symbol: str,
     *,
-    instructions: float = 1.0,
     accepts: Callable[[Call], str | None] | None = None,
     without: tuple[str, ...] = (),
     extra_stack_bytes: int = 0,
 ) -> Kernel:
     """The int16 kernel beside an int8 one, under ``symbol``: the same struct under its own name.
 
-    instructions: how many times those of the int8 kernel. without: members that are always 0.
+    without: members that are always 0.
     """
     struct = symbol.split("__")[0]
 
@@ -81,7 +80,7 @@ def int16_twin(
         kernel,
         symbol=symbol,
         pack=pack,
-        instructions=lambda call: instructions * kernel.instructions(call),
+        costs_as=None,
         accepts=accepts or kernel.accepts,
         channel_blocks=no_channel_blocks,
         stack_bytes=kernel.stack_bytes + extra_stack_bytes,

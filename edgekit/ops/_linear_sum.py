@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import BY_ELEMENT, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ELEMENT, Binding, CStruct, Features, Kernel, flat_features
 from edgekit.layout import map_size
 from edgekit.ops._elementwise_kernel import operand_members
 
@@ -38,10 +38,6 @@ class Finish(IntEnum):
     PLAIN = 0
     NUDGED = 1
     CLAMPED = 2
-
-
-_INSTRUCTIONS = {Finish.PLAIN: 7.0, Finish.NUDGED: 9.0, Finish.CLAMPED: 11.0}
-"""Of one element, counted under QEMU for Cortex-M4, gcc 12 -O2."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +130,12 @@ def linear_sum_kernel(combine: Combine, *, sign: int) -> Kernel:
             return "no single rounding gives its results"
         return None
 
-    def instructions(call: Call) -> float:
+    def features(call: Call) -> Features:
         found = linear_sum(call.node.arithmetic, combine, sign)
         assert found is not None
-        return 60.0 + _INSTRUCTIONS[found.finish] * call.output.elements
+        flat = flat_features(call)
+        kind = found.finish.name.lower()
+        return {"calls": flat["calls"], "apart": flat["apart"], f"outputs_{kind}": flat["outputs"]}
 
     def pack(call: Call, binding: Binding) -> CStruct:
         found = linear_sum(call.node.arithmetic, combine, sign)
@@ -157,7 +155,7 @@ def linear_sum_kernel(combine: Combine, *, sign: int) -> Kernel:
         kind="rows",
         pack=pack,
         accepts=accepts,
-        instructions=instructions,
+        features=features,
         write_behind=BY_ELEMENT,
         flat=True,
         stack_bytes=176,

@@ -6,14 +6,15 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel, WriteBehind
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel, WriteBehind
 from edgekit.ops._mve_matrix import (
     CHANNEL_GROUP,
     LANES,
     TILE_PIXELS,
+    TILES,
     channel_bytes,
     columns_inside,
-    matrix_instructions,
+    matrix_features,
     matrix_members,
     matrix_problem,
 )
@@ -84,35 +85,43 @@ def _scratch_bytes(call: Call, binding: Binding) -> int:
     return TILE_PIXELS * channel_bytes(_window_bytes(call))
 
 
-def _pointwise_instructions(call: Call) -> float:
+def _pointwise_features(call: Call) -> Features:
     _, height, width, channels = call.output.shape
     depth = call.inputs[INPUT].shape[3]
-    return 70.0 + matrix_instructions(pixels=height * width, channels=channels, depth=depth)
+    matrix = matrix_features(pixels=height * width, channels=channels, depth=depth)
+    return {"layers": 1, **matrix}
 
 
-def _instructions(call: Call) -> float:
-    """Counted under QEMU, gcc 12 -O2."""
+def _features(call: Call) -> Features:
     _, height, width, channels = call.output.shape
     groups, depth = _groups(call), _window_bytes(call)
-    row = matrix_instructions(pixels=width, channels=channels // groups, depth=depth)
-    tiles = 20.0 * -(-width // TILE_PIXELS)
-    return height * (60.0 + groups * (tiles + row + _gathering(call)))
+    row = matrix_features(pixels=width, channels=channels // groups, depth=depth)
+    row |= _gathering(call)
+    return {"rows": height, **{name: height * groups * count for name, count in row.items()}}
 
 
-def _gathering(call: Call) -> float:
-    """Instructions that gather the windows of a row: row by row inside of the map, in runs of taps
-    at its borders, tap by tap with dilation or groups.
+def _gathering(call: Call) -> dict[str, float]:
+    """Of the windows of a row: row by row inside of the map, in runs of taps at its borders, tap by
+    tap with dilation or groups.
     """
     _, kernel_height, kernel_width, channels = call.inputs[WEIGHTS].shape
     width = call.output.shape[2]
 
-    def run(taps: float) -> float:
-        return 40.0 + kernel_height * (9.0 + 3 * -(-taps * channels // LANES))
+    def words(taps: float) -> float:
+        return kernel_height * -(-taps * channels // LANES)
 
     if _groups(call) > 1 or call.node.attributes.window.width.dilation > 1:
-        return width * (40.0 + kernel_width * run(1))
+        taps = width * kernel_width
+        return {"scattered": width, "runs": taps * kernel_height, "run_words": taps * words(1)}
     inside = len(columns_inside(call))
-    return inside * run(kernel_width) + (width - inside) * (60.0 + 2 * run(kernel_width / 2))
+    border = width - inside
+    return {
+        "inside": inside,
+        "border": border,
+        "inside_rows": inside * kernel_height,
+        "runs": 2 * border * kernel_height,
+        "run_words": inside * words(kernel_width) + 2 * border * words(kernel_width / 2),
+    }
 
 
 POINTWISE = Kernel(
@@ -121,7 +130,8 @@ POINTWISE = Kernel(
     kind="rows",
     pack=_pack_pointwise,
     accepts=_accepts_pointwise,
-    instructions=_pointwise_instructions,
+    features=_pointwise_features,
+    shared=TILES | {"layers"},
     write_behind=WriteBehind(grain=TILE_PIXELS),
     flat=True,
     channel_blocks=lambda call: CHANNEL_GROUP,
@@ -133,7 +143,8 @@ CONV2D = Kernel(
     kind="rows",
     pack=_pack,
     accepts=_accepts,
-    instructions=_instructions,
+    features=_features,
+    shared=TILES | {"rows", "scattered", "inside", "border", "inside_rows", "runs", "run_words"},
     scratch_bytes=_scratch_bytes,
     write_behind=BY_ROW,
     channel_blocks=lambda call: CHANNEL_GROUP if _groups(call) == 1 else 0,

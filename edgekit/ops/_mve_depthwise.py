@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.ir import Array, Call
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, PLACES, Binding, CStruct, Features, Kernel
 from edgekit.ops._dsp_requantize import folded_sums, sums_problem, words
 from edgekit.ops._mve_matrix import columns_inside
 from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic
@@ -95,22 +95,38 @@ def _pack(call: Call, binding: Binding) -> CStruct:
     )
 
 
-def _instructions(call: Call) -> float:
-    """Counted under QEMU, gcc 12 -O2: per row, pixel, and group of 16 channels of a pixel."""
+def _features(call: Call) -> Features:
+    """By row, stretch of columns, pixel, and group of 16 channels of a pixel; 3x3 has its own loop."""
     arithmetic: WeightedArithmetic = call.node.arithmetic
     window: Window = call.node.attributes.window
     _, height, width, channels = call.output.shape
     taps = window.height.kernel * window.width.kernel
     is_3x3 = window.height.kernel == window.width.kernel == 3
     clamp = (arithmetic.output_zero_point, arithmetic.minimum, arithmetic.maximum)
-    group = (118.0 if is_3x3 else 53.0 + 41 * _quads(taps)) + 13 * (clamp != (-128, -128, 127))
     whole, rest = divmod(channels, _LANES)
-    last = group + (9.0 if is_3x3 else 2.0 + 5 * _quads(taps)) if rest else 0.0
-    moves = 18.0 if is_3x3 else 8.0 + 1.5 * taps
-    pixel = 12.0 + whole * group + last + moves * bool(rest or window.width.stride > 1)
-    runs = width - len(columns_inside(call)) + 1
-    row = 190.0 + runs * (90.0 if is_3x3 else 130.0 + 5.5 * taps)
-    return height * (row + width * pixel)
+    pixels = height * width
+    groups = pixels * (whole + (rest > 0))
+    stretches = height * (width - len(columns_inside(call)) + 1)
+    moved = pixels * bool(rest or window.width.stride > 1)
+    lasts = pixels * bool(rest)
+    common = {
+        "rows": height,
+        "pixels": pixels,
+        "clamped_groups": groups * (clamp != (-128, -128, 127)),
+        "stretches": stretches,
+    }
+    if is_3x3:
+        return common | {"groups_3x3": groups, "lasts_3x3": lasts, "moved_3x3": moved}
+    quads = _quads(taps)
+    return common | {
+        "groups": groups,
+        "group_quads": groups * quads,
+        "lasts": lasts,
+        "last_quads": lasts * quads,
+        "moved": moved,
+        "moved_taps": moved * taps,
+        "stretch_taps": stretches * taps,
+    }
 
 
 MVE = Kernel(
@@ -119,7 +135,8 @@ MVE = Kernel(
     kind="rows",
     pack=_pack,
     accepts=_accepts,
-    instructions=_instructions,
+    features=_features,
+    shared=PLACES | {"stretches", "stretch_taps", "moved", "moved_taps", "moved_3x3"},
     scratch_bytes=lambda call, binding: call.output.shape[3],
     write_behind=BY_ROW,
     channel_blocks=lambda call: _LANES,

@@ -83,14 +83,18 @@ def columns_inside(call: Call) -> range:
     return range(begin, min(max(end, begin), call.output.shape[2]))
 
 
-def matrix_instructions(*, pixels: int, channels: int, depth: int) -> float:
-    """Counted under QEMU, gcc 12 -O2: tiles of 3, 2 or 1 pixels, each of groups of 4 channels."""
+TILES = frozenset(f"tiles_{size}" for size in range(1, TILE_PIXELS + 1))
+"""The counts of ``matrix_features`` of which every block of channels has all."""
+
+
+def matrix_features(*, pixels: int, channels: int, depth: int) -> dict[str, float]:
+    """Tiles of 3, 2 or 1 pixels, each of groups of 4 channels, each of chunks of 16 taps."""
     chunks, quads = -(-depth // LANES), -(-channels // CHANNEL_GROUP)
     full, rest = divmod(pixels, TILE_PIXELS)
-    tile = 75.0 + quads * (61.0 + 24.0 * chunks)
-    last = {
-        0: 0.0,
-        1: 60.0 + quads * (30.0 + 10.0 * chunks),
-        2: 70.0 + quads * (48 + 18.0 * chunks),
-    }
-    return full * tile + last[rest]
+    features: dict[str, float] = {}
+    for size, tiles in ((TILE_PIXELS, full), (rest, int(rest > 0))):
+        if tiles:
+            features[f"tiles_{size}"] = tiles
+            features[f"quads_{size}"] = tiles * quads
+            features[f"chunks_{size}"] = tiles * quads * chunks
+    return features

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel
+from edgekit.kernel import (
+    BY_ROW,
+    PLACES,
+    Binding,
+    CStruct,
+    CValue,
+    Features,
+    Kernel,
+    plain_features,
+)
+from edgekit.ops._channel_groups import grouped
 from edgekit.ops._elementwise import verify_one_type, verify_output_range
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
@@ -184,29 +195,23 @@ def _window_cases(operator: PoolOperator) -> Iterator[Case]:
 def pool_kernel(
     op: str,
     *,
-    per_tap: float,
-    per_output: float,
     members: Callable[[Call], Mapping[str, CValue]] = lambda call: {},
 ) -> Kernel:
     """The int8 reference kernel of a pooling.
 
-    per_tap: instructions for each tap of an output element, padding counted; per_output: for each
-        element besides.
     members: those of its layer struct that not every pooling has.
     """
 
     def pack(call: Call, binding: Binding) -> CStruct:
         return CStruct(f"ek_{op}_s8", {**_members(call), **members(call)})
 
-    def instructions(call: Call) -> float:
-        return call.output.elements * (per_tap * _taps(call) + per_output)
-
     return Kernel(
         symbol=f"ek_{op}_s8__ref",
         isa="ref",
         kind="rows",
         pack=pack,
-        instructions=instructions,
+        features=_features,
+        shared=PLACES | {"pixel_taps"},
         write_behind=BY_ROW,
         channel_blocks=lambda call: 1,
         stack_bytes=128,
@@ -214,7 +219,7 @@ def pool_kernel(
 
 
 def tuned_pool_kernel(
-    reference: Kernel, *, per_output: float, stack_bytes: int, most_taps: int | None = None
+    reference: Kernel, *, stack_bytes: int, most_taps: int | None = None
 ) -> Kernel:
     """The tuned portable kernel of a pooling, of windows of at most ``most_taps``."""
 
@@ -222,13 +227,43 @@ def tuned_pool_kernel(
         too_many = most_taps is not None and _taps(call) > most_taps
         return f"its window has more than {most_taps} taps" if too_many else None
 
-    def instructions(call: Call) -> float:
-        pixels = call.output.shape[1] * call.output.shape[2]
-        return 70.0 * pixels + call.output.elements * (1.2 * _taps(call) + per_output)
+    twin = tuned_twin(reference, stack_bytes=stack_bytes, accepts=accepts, features=_tuned_features)
+    return dataclasses.replace(twin, shared=PLACES | {"kernel_rows"})
 
-    return tuned_twin(
-        reference, instructions=instructions, stack_bytes=stack_bytes, accepts=accepts
-    )
+
+def _tuned_features(call: Call) -> Features:
+    """By groups of channels: those of pixels, of their window's rows and taps inside of the map."""
+    _, height, width, channels = call.output.shape
+    _, input_height, input_width, _ = call.inputs[0].shape
+    window: Window = call.node.attributes.window
+    rows = window.height.taps_inside(input_height)
+    taps = rows * window.width.taps_inside(input_width)
+    pixels = height * width
+    return {
+        "layers": 1,
+        "rows": height,
+        "pixels": pixels,
+        "kernel_rows": pixels * window.height.kernel,
+        "clamped": call.output.elements * _is_clamped(call),
+        **grouped(channels, {"pixels": pixels, "rows": rows * width, "taps": taps}),
+    }
+
+
+def _is_clamped(call: Call) -> bool:
+    arithmetic: PoolArithmetic = call.node.arithmetic
+    limits = np.iinfo(call.output.dtype)
+    return bool(arithmetic.minimum > limits.min or arithmetic.maximum < limits.max)
+
+
+def _features(call: Call) -> Features:
+    """Padding is counted among the taps."""
+    plain = plain_features(call)
+    return {
+        **plain,
+        "taps": call.output.elements * _taps(call),
+        "pixel_taps": plain["pixels"] * _taps(call),
+        "clamped": call.output.elements * _is_clamped(call),
+    }
 
 
 def _taps(call: Call) -> int:

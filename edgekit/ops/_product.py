@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 
 from edgekit.ir import Call
-from edgekit.kernel import BY_ELEMENT, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ELEMENT, Binding, CStruct, Kernel, flat_features
 from edgekit.layout import map_size
 from edgekit.ops._dsp_requantize import Finish, LayerFinish, Sums, layer_finish
 from edgekit.ops._elementwise_kernel import operand_members
@@ -69,7 +69,7 @@ PRODUCT = Kernel(
     kind="rows",
     pack=_pack,
     accepts=_accepts,
-    instructions=lambda call: 60.0 + 10.0 * call.output.elements,
+    features=flat_features,
     write_behind=BY_ELEMENT,
     flat=True,
     stack_bytes=176,

@@ -7,13 +7,14 @@ import dataclasses
 from collections.abc import Callable
 
 from edgekit.ir import Call
-from edgekit.kernel import Binding, Kernel
-from edgekit.layout import NHWC
+from edgekit.kernel import Binding, Features, Kernel
+from edgekit.layout import NHWC, map_size
 
 
-def copied(*, bytes_each: int, copies: int) -> float:
-    """Instructions of ``copies`` calls of memcpy or memset, and of finding their places."""
-    return copies * (32.0 + 0.4 * bytes_each)
+def copied(call: Call, *, bytes_each: int, copies: int) -> Features:
+    """Calls of memcpy or memset, and the bytes that they move."""
+    rows = map_size(call.output.shape)[0]
+    return {"rows": rows, "copies": copies, "bytes": copies * bytes_each}
 
 
 def refuse_strided(kernel: Kernel) -> Callable[[Call], str | None]:
@@ -29,16 +30,17 @@ def refuse_strided(kernel: Kernel) -> Callable[[Call], str | None]:
 def tuned_twin(
     kernel: Kernel,
     *,
-    instructions: Callable[[Call], float],
     stack_bytes: int,
     accepts: Callable[[Call], str | None] | None = None,
+    features: Callable[[Call], Features] | None = None,
 ) -> Kernel:
     """The kernel <family>__c beside <family>__ref, with the same layer struct and contract."""
     return dataclasses.replace(
         kernel,
         symbol=kernel.symbol.replace("__ref", "__c"),
         isa="c",
-        instructions=instructions,
+        features=features or kernel.features,
+        costs_as=None,
         stack_bytes=stack_bytes,
         accepts=accepts or kernel.accepts,
     )

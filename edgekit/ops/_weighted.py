@@ -234,7 +234,6 @@ def wide_kernel(kernel: Kernel, symbol: str) -> Kernel:
     return int16_twin(
         kernel,
         symbol,
-        instructions=2.0,
         accepts=_accepts_wide,
         extra_stack_bytes=ARITHMETIC_STACK_BYTES,
     )

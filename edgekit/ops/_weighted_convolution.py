@@ -10,7 +10,17 @@ from typing import Any, Literal
 import numpy as np
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, no_channel_blocks
+from edgekit.kernel import (
+    BY_ROW,
+    PLACES,
+    Binding,
+    CStruct,
+    CValue,
+    Features,
+    Kernel,
+    no_channel_blocks,
+    plain_features,
+)
 from edgekit.ops._accumulators import weighted_bound
 from edgekit.ops._int16_cases import int16_cases, wide_sum_cases
 from edgekit.ops._operator import Case, Operator, Quantized
@@ -149,11 +159,24 @@ class ConvolutionOperator(Operator):
         return case(self, self.attributes(self.point), x=values, weights=weights)
 
 
+def tap_features(call: Call) -> Features:
+    """Padding is counted among the taps and products."""
+    _, kernel_height, kernel_width, group_channels = call.inputs[WEIGHTS].shape
+    taps = call.output.elements * kernel_height * kernel_width
+    return {
+        "macs": taps * group_channels,
+        "taps": taps,
+        "tap_rows": call.output.elements * kernel_height,
+        **plain_features(call),
+    }
+
+
 def convolution_kernel(
     op: str,
     members: Callable[[Call], Mapping[str, CValue]],
     *,
-    instructions: Callable[[Call], float],
+    features: Callable[[Call], Features],
+    shared: frozenset[str] = PLACES,
     step: Literal["stride", "upsampling"] = "stride",
     channel_blocks: Callable[[Call], int] = no_channel_blocks,
 ) -> Kernel:
@@ -187,7 +210,8 @@ def convolution_kernel(
         isa="ref",
         kind="rows",
         pack=pack,
-        instructions=instructions,
+        features=features,
+        shared=shared,
         write_behind=BY_ROW,
         channel_blocks=channel_blocks,
         stack_bytes=192,

@@ -72,7 +72,7 @@ def add_kernels(op: str, function: np.ufunc, *, sign: int) -> tuple[Kernel, Kern
 
     sign: -1 where the second operand is subtracted.
     """
-    reference = binary_kernel(op, instructions=60.0)
+    reference = binary_kernel(op)
     combine = functools.partial(_combine, function=function)
     linear = linear_sum_kernel(combine, sign=sign)
     return linear, reference, int16_binary_kernel(reference)

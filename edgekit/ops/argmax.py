@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import verify_rank
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
@@ -49,12 +49,22 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
     )
 
 
+def _features(call: Call) -> Features:
+    outer = math.prod(call.inputs[0].shape[: call.node.attributes.axis])
+    return {
+        "layers": 1,
+        "views": outer,
+        "inputs": call.inputs[0].elements,
+        "outputs": call.output.elements,
+    }
+
+
 REF = Kernel(
     symbol="ek_argmax_s8__ref",
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: 6.0 * call.inputs[0].elements,
+    features=_features,
     stack_bytes=96,
 )
 
@@ -72,8 +82,7 @@ REF_ROWS = dataclasses.replace(
     symbol="ek_argmax_s8__ref_rows",
     kind="rows",
     accepts=lambda call: None if _keeps_rows(call) else "an output row needs several input rows",
-    # The same loops, but this output may overtake the input: it is preferred where it serves.
-    instructions=lambda call: 0.99 * REF.instructions(call),
+    costs_as=REF.symbol,
     write_behind=BY_ROW,
 )
 

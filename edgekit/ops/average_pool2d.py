@@ -64,17 +64,16 @@ def _members(call: Call) -> dict[str, CValue]:
     }
 
 
-REF = pool_kernel("average_pool2d", per_tap=8.0, per_output=20.0, members=_members)
+REF = pool_kernel("average_pool2d", members=_members)
 S16 = int16_twin(REF, "ek_average_pool2d_s16__ref")
-TUNED = tuned_pool_kernel(REF, per_output=15.0, stack_bytes=224, most_taps=MOST_TUNED_TAPS)
+TUNED = tuned_pool_kernel(REF, stack_bytes=224, most_taps=MOST_TUNED_TAPS)
 ACCUMULATING = (
     *(accumulating_twin(kernel, state_bytes=4, accepts=window_refusal) for kernel in (REF, S16)),
     accumulating_twin(
-        tuned_pool_kernel(REF, per_output=15.0, stack_bytes=224),
+        tuned_pool_kernel(REF, stack_bytes=224),
         state_bytes=4,
         accepts=window_refusal,
         stack_bytes=224,
-        per_row=6.0,
     ),
 )
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import Binding, CStruct, Kernel, plain_features
 from edgekit.ops._elementwise import (
     broadcast_shape,
     quantized_operands,
@@ -104,13 +104,12 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: 9.0 * OPERATOR.macs(call),
+    features=lambda call: {"macs": OPERATOR.macs(call), **plain_features(call)},
     stack_bytes=160,
 )
 S16 = int16_twin(
     REF,
     "ek_batch_matmul_s16__ref",
-    instructions=1.3,
     without=("x_zero_point", "y_zero_point", "output_zero_point"),
     extra_stack_bytes=ARITHMETIC_STACK_BYTES,
 )

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import (
     quantized_operands,
@@ -148,18 +148,37 @@ def _map_refusal(call: Call) -> str | None:
     return None if _stacks(call) else "its inputs lie side by side in every row"
 
 
+def _map_features(call: Call) -> Features:
+    """Every input is copied at once."""
+    return {"layers": 1, "copies": len(call.inputs), "outputs": call.output.elements}
+
+
+def _row_features(call: Call) -> Features:
+    """Pixels are copied one by one; where they lie is asked of all columns for every input."""
+    height, width, _ = map_size(call.output.shape)
+    copies = sum(math.prod(map_size(tensor.shape)[:2]) for tensor in call.inputs)
+    return {
+        "rows": height,
+        "row_inputs": height * len(call.inputs),
+        "columns": height * width * len(call.inputs),
+        "copies": copies,
+        "outputs": call.output.elements,
+    }
+
+
 REF = Kernel(
     symbol="ek_concat_s8__ref",
+    features=_map_features,
     isa="ref",
     kind="map",
     pack=_pack_ref,
     accepts=_map_refusal,
-    instructions=lambda call: 30.0 * call.output.elements,
     stack_bytes=128,
 )
 REF_ROWS = dataclasses.replace(
     REF,
     symbol="ek_concat_s8__ref_rows",
+    features=_row_features,
     kind="rows",
     accepts=_rows_refusal,
     write_behind=BY_ROW,
@@ -171,14 +190,9 @@ COPY = Kernel(
     kind="map",
     pack=_pack_copy,
     accepts=lambda call: _map_refusal(call) or _copy_refusal(call),
-    instructions=lambda call: call.output.elements + 20.0 * len(call.inputs),
+    features=_map_features,
     stack_bytes=96,
 )
-
-
-def _row_copies(call: Call) -> float:
-    """Pixels that are copied, one by one."""
-    return sum(math.prod(map_size(tensor.shape)[:2]) for tensor in call.inputs)
 
 
 COPY_ROWS = dataclasses.replace(
@@ -186,19 +200,37 @@ COPY_ROWS = dataclasses.replace(
     symbol="ek_concat_s8_copy__ref_rows",
     kind="rows",
     accepts=lambda call: _rows_refusal(call) or _copy_refusal(call),
-    instructions=lambda call: call.output.elements + 20.0 * _row_copies(call),
+    features=_row_features,
     write_behind=BY_ROW,
 )
 
 
-def _pack_tables(call: Call, binding: Binding) -> CStruct:
-    """One table for each other scale and zero point among the inputs; none for those to copy."""
+def _tables(call: Call) -> list[Array | None]:
+    """The table of every input; none for those to copy."""
     values = np.arange(-128, 128)
-    rescaled = [_rescaled(call, position, values) for position in range(len(call.inputs))]
+    rescaled = (_rescaled(call, position, values) for position in range(len(call.inputs)))
+    return [None if np.array_equal(table, values) else table for table in rescaled]
+
+
+def _with_tables(features: Callable[[Call], Features]) -> Callable[[Call], Features]:
+    """The features of the kernels that look up the elements of some inputs, and copy the others."""
+
+    def counts(call: Call) -> Features:
+        pairs = zip(call.inputs, _tables(call), strict=True)
+        looked_up = sum(tensor.elements for tensor, table in pairs if table is not None)
+        found = dict(features(call))
+        copied = found.pop("outputs") - looked_up
+        return {**found, "looked_up": looked_up, "copied": copied}
+
+    return counts
+
+
+def _pack_tables(call: Call, binding: Binding) -> CStruct:
+    """One table for each other scale and zero point among the inputs."""
     tables: dict[bytes, int] = {}
     table_of = [
-        -1 if np.array_equal(table, values) else tables.setdefault(table.tobytes(), len(tables))
-        for table in rescaled
+        -1 if table is None else tables.setdefault(table.tobytes(), len(tables))
+        for table in _tables(call)
     ]
     return CStruct(
         "ek_concat_s8_table",
@@ -213,17 +245,17 @@ def _pack_tables(call: Call, binding: Binding) -> CStruct:
 TABLE = dataclasses.replace(
     REF,
     symbol="ek_concat_s8_table__c",
+    features=_with_tables(_map_features),
     isa="c",
     pack=_pack_tables,
-    instructions=lambda call: 4.0 * call.output.elements + 40.0 * len(call.inputs),
     stack_bytes=96,
 )
 TABLE_ROWS = dataclasses.replace(
     REF_ROWS,
     symbol="ek_concat_s8_table__c_rows",
+    features=_with_tables(_row_features),
     isa="c",
     pack=_pack_tables,
-    instructions=lambda call: 4.0 * call.output.elements + 25.0 * _row_copies(call),
     stack_bytes=128,
 )
 _ZERO_POINTS = ("zero_points", "output_zero_point")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import CValue, Kernel
+from edgekit.kernel import PLACES, CValue, Kernel
 from edgekit.ops._dot import patch_kernel, pointwise_kernel
 from edgekit.ops._dsp_convolution import DSP_PACKED
 from edgekit.ops._dsp_convolution_parts import DSP_PARTS
@@ -18,7 +18,7 @@ from edgekit.ops._int16_cases import narrow_sum_cases
 from edgekit.ops._mve_convolution import CONV2D, POINTWISE
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, narrow_kernel, wide_kernel
-from edgekit.ops._weighted_convolution import ConvolutionOperator, convolution_kernel
+from edgekit.ops._weighted_convolution import ConvolutionOperator, convolution_kernel, tap_features
 from edgekit.ops._windows import pad_map, taps
 from edgekit.window import Axis, Window
 
@@ -49,7 +49,8 @@ def _channel_blocks(call: Call) -> int:
 REF = convolution_kernel(
     "conv2d",
     channel_members,
-    instructions=lambda call: 6.2 * OPERATOR.macs(call) + 110.0 * call.output.elements,
+    features=tap_features,
+    shared=PLACES | {"inputs"},
     channel_blocks=_channel_blocks,
 )
 S16 = wide_kernel(REF, "ek_conv2d_s16__ref")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_space
 from edgekit.ops._int16 import int16_twin
@@ -28,19 +28,18 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: 8.0 * call.output.elements,
     write_behind=BY_ROW,
     stack_bytes=128,
 )
 
 
-def _copied(call: Call) -> float:
+def _copied(call: Call) -> Features:
     """The channels of every pixel."""
     height, width, channels = map_size(call.output.shape)
-    return copied(bytes_each=channels, copies=height * width)
+    return copied(call, bytes_each=channels, copies=height * width)
 
 
-TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=96, accepts=refuse_strided(REF))
+TUNED = tuned_twin(REF, features=_copied, stack_bytes=96, accepts=refuse_strided(REF))
 S16 = int16_twin(REF, "ek_depth_to_space_s16__ref")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import CValue
+from edgekit.kernel import CValue, plain_features
 from edgekit.ops._dot import depthwise_kernel
 from edgekit.ops._dsp_depthwise import ROW_PLANAR
 from edgekit.ops._dsp_depthwise_nhwc import DSP_NHWC
@@ -45,7 +45,7 @@ def _channel_blocks(call: Call) -> int:
 REF = convolution_kernel(
     "depthwise_conv2d",
     _channel_members,
-    instructions=lambda call: 18.0 * OPERATOR.macs(call) + 120.0 * call.output.elements,
+    features=lambda call: {"macs": OPERATOR.macs(call), **plain_features(call)},
     channel_blocks=_channel_blocks,
 )
 S16 = wide_kernel(REF, "ek_depthwise_conv2d_s16__ref")

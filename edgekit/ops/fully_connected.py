@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Shape, Tensor, constant
-from edgekit.kernel import Binding, CStruct, CValue, Kernel, input_rows
+from edgekit.kernel import Binding, CStruct, CValue, Features, Kernel, flat_features, input_rows
 from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._accumulators import weighted_bound
 from edgekit.ops._dot import fully_connected_kernels
 from edgekit.ops._dsp_fully_connected import DSP_ACCUMULATING, DSP_PARTS, DSP_ROWS
 from edgekit.ops._int16_cases import int16_cases, narrow_sum_cases, wide_sum_cases
-from edgekit.ops._mve_matrix import matrix_instructions, matrix_members, matrix_problem
+from edgekit.ops._mve_matrix import matrix_features, matrix_members, matrix_problem
 from edgekit.ops._operator import Case, Operator, Quantized
 from edgekit.ops._weighted import (
     BIAS,
@@ -69,7 +69,7 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: 60.0 + 55.0 * call.output.elements + 6.0 * OPERATOR.macs(call),
+    features=lambda call: {"macs": OPERATOR.macs(call), **flat_features(call)},
     stack_bytes=128,
 )
 
@@ -91,9 +91,10 @@ def _pack_mve(call: Call, binding: Binding) -> CStruct:
     )
 
 
-def _mve_instructions(call: Call) -> float:
+def _mve_features(call: Call) -> Features:
     channels, depth = call.inputs[WEIGHTS].shape
-    return 50.0 + matrix_instructions(pixels=_rows(call), channels=channels, depth=depth)
+    matrix = matrix_features(pixels=_rows(call), channels=channels, depth=depth)
+    return {"layers": 1, **matrix}
 
 
 MVE = Kernel(
@@ -102,7 +103,7 @@ MVE = Kernel(
     kind="map",
     pack=_pack_mve,
     accepts=lambda call: matrix_problem(call, _int64_weights(call)),
-    instructions=_mve_instructions,
+    features=_mve_features,
     stack_bytes=400,
 )
 

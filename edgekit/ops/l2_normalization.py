@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.arith import multiply_by_quantized_multiplier
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import Binding, CStruct, Kernel
+from edgekit.kernel import Binding, CStruct, Kernel, vector_features
 from edgekit.ops._elementwise import verify_int8, verify_one_type, verify_output_range
 from edgekit.ops._inverse_root import inverse_square_root
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
@@ -51,9 +51,7 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: (
-        30.0 * call.output.elements + 300.0 * call.output.elements / call.output.shape[-1]
-    ),
+    features=vector_features,
     stack_bytes=128,
 )
 

@@ -34,7 +34,7 @@ from edgekit.arith import (
 )
 from edgekit.arith import saturating_rounding_doubling_high_multiply as multiply
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
-from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind
+from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind, vector_features
 from edgekit.ops._elementwise import (
     row_window,
     verify_int8,
@@ -118,9 +118,7 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: (
-        67.0 * call.output.elements + 540.0 * call.output.elements / call.output.shape[-1]
-    ),
+    features=vector_features,
     write_behind=WriteBehind(grain=1),
     flat=True,
     stack_bytes=160,

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgekit.arith import quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ELEMENT, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ELEMENT, Binding, CStruct, Kernel, flat_features
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import row_window, verify_operands, verify_scale
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
@@ -63,9 +63,9 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: 32.0 * call.output.elements,
     write_behind=BY_ELEMENT,
     flat=True,
+    features=flat_features,
     stack_bytes=96,
 )
 

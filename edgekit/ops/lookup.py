@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekit.arith import round_half_away
 from edgekit.ir import INTEGER_RANGE, Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ELEMENT, BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ELEMENT, BY_ROW, Binding, CStruct, Kernel, flat_features
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import row_window, verify_int8, verify_operands
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
@@ -70,12 +70,12 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: 5.0 * call.output.elements,
     write_behind=BY_ELEMENT,
     flat=True,
+    features=flat_features,
     stack_bytes=64,
 )
-TUNED = tuned_twin(REF, instructions=lambda call: 40.0 + 4.0 * call.output.elements, stack_bytes=48)
+TUNED = tuned_twin(REF, stack_bytes=48)
 
 
 def _pack_planar(call: Call, binding: Binding) -> CStruct:
@@ -90,19 +90,12 @@ def _accepts_planar(call: Call) -> str | None:
     return None if len(call.output.shape) == 4 else "only maps"
 
 
-def _planar_instructions(call: Call) -> float:
-    """Counted under QEMU, Cortex-M4, gcc 12 -O2: per row, pixel and element."""
-    height, width, _ = map_size(call.output.shape)
-    return height * (55.0 + 36.0 * width) + 4.0 * call.output.elements
-
-
 PLANAR = Kernel(
     symbol="ek_lookup_s8_row_planar__c",
     isa="c",
     kind="rows",
     pack=_pack_planar,
     accepts=_accepts_planar,
-    instructions=_planar_instructions,
     writes=("row_planar",),
     write_behind=BY_ROW,
     stack_bytes=96,

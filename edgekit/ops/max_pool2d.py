@@ -27,9 +27,9 @@ class MaxPool2d:
     activation_max: float | None = None
 
 
-REF = pool_kernel("max_pool2d", per_tap=9.0, per_output=10.0)
+REF = pool_kernel("max_pool2d")
 S16 = int16_twin(REF, "ek_max_pool2d_s16__ref")
-TUNED = tuned_pool_kernel(REF, per_output=7.0, stack_bytes=176)
+TUNED = tuned_pool_kernel(REF, stack_bytes=176)
 ACCUMULATING = tuple(
     accumulating_twin(
         kernel, state_bytes=state_bytes, accepts=window_refusal, stack_bytes=stack_bytes

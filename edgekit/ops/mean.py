@@ -12,10 +12,11 @@ import numpy as np
 
 from edgekit.arith import INT32_MAX, quantize_multiplier, requantize
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Kernel, input_rows
+from edgekit.kernel import BY_ROW, Binding, CStruct, CValue, Features, Kernel, input_rows
 from edgekit.layout import map_size
 from edgekit.ops._accumulating import accumulating_twin
 from edgekit.ops._accumulators import count_bound
+from edgekit.ops._channel_groups import grouped
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
@@ -62,6 +63,22 @@ def extents(call: Call) -> Extents:
         math.prod(shape[axis] for axis in axes),
         math.prod(shape[axes[-1] + 1 :]),
     )
+
+
+_BLOCK = 16
+"""BLOCK of ek_mean_columns.c."""
+
+
+def reduction_features(call: Call) -> Features:
+    """Elements, those that are left of them, and the lines that lie side by side in memory."""
+    view = extents(call)
+    return {
+        "layers": 1,
+        "views": view.outer,
+        "lines": view.outer * view.count,
+        "inputs": call.inputs[0].elements,
+        "outputs": call.output.elements,
+    }
 
 
 def fold_count(arithmetic: MeanArithmetic, count: int) -> tuple[int, int]:
@@ -120,38 +137,48 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: 5.0 * call.inputs[0].elements + 30.0 * call.output.elements,
+    features=reduction_features,
     stack_bytes=128,
 )
 
-TUNED = tuned_twin(
-    REF,
-    instructions=lambda call: 1.2 * call.inputs[0].elements + 50.0 * call.output.elements,
-    stack_bytes=336,
-)
+
+def _tuned_features(call: Call) -> Features:
+    """By groups of the channels that lie side by side: those of whole views, and of their lines."""
+    view = extents(call)
+    return {
+        "layers": 1,
+        "views": view.outer,
+        "blocks": view.outer * -(-view.inner // _BLOCK),
+        "outputs": call.output.elements,
+        **grouped(view.inner, {"views": view.outer, "lines": view.outer * view.count}),
+    }
+
+
+TUNED = tuned_twin(REF, stack_bytes=336, features=_tuned_features)
 
 REF_ROWS = dataclasses.replace(
     REF,
     symbol="ek_mean_s8__ref_rows",
     kind="rows",
-    # The same loops, but this output may overtake the input: it is preferred where it serves.
-    instructions=lambda call: 0.99 * REF.instructions(call),
+    costs_as=REF.symbol,
     accepts=refuse_rows,
     write_behind=BY_ROW,
 )
-TUNED_ROWS = tuned_twin(
-    REF_ROWS, instructions=lambda call: 0.99 * TUNED.instructions(call), stack_bytes=336
+TUNED_ROWS = dataclasses.replace(
+    tuned_twin(REF_ROWS, stack_bytes=336, features=_tuned_features), costs_as=TUNED.symbol
 )
 REF_ACCUMULATING = accumulating_twin(
     REF, state_bytes=4, accepts=refuse_parts, members=parts_members
 )
 TUNED_ACCUMULATING = accumulating_twin(
-    TUNED, state_bytes=4, accepts=refuse_parts, members=parts_members, stack_bytes=192, per_row=6.0
+    TUNED, state_bytes=4, accepts=refuse_parts, members=parts_members, stack_bytes=192
 )
 
 _ZERO_POINTS = ("input_zero_point", "output_zero_point")
 S16 = int16_twin(REF, "ek_mean_s16__ref", without=_ZERO_POINTS)
-S16_ROWS = int16_twin(REF_ROWS, "ek_mean_s16__ref_rows", without=_ZERO_POINTS)
+S16_ROWS = dataclasses.replace(
+    int16_twin(REF_ROWS, "ek_mean_s16__ref_rows", without=_ZERO_POINTS), costs_as=S16.symbol
+)
 S16_ACCUMULATING = accumulating_twin(
     S16, state_bytes=4, accepts=refuse_parts, members=parts_members
 )

@@ -37,7 +37,7 @@ class MulArithmetic:
     maximum: int
 
 
-REF = binary_kernel("mul", instructions=35.0)
+REF = binary_kernel("mul")
 S16 = int16_binary_kernel(REF)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgekit.arith import round_half_away
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import verify_operands, verify_output_range
 from edgekit.ops._int16 import int16_twin
@@ -106,28 +106,26 @@ REF = Kernel(
     kind="rows",
     pack=_pack_ref,
     accepts=lambda call: None if _is_constant(call) else "it writes one value",
-    instructions=lambda call: 15.0 * call.output.elements,
     write_behind=BY_ROW,
     stack_bytes=96,
 )
 
 
-def _copied(call: Call) -> float:
+def _copied(call: Call) -> Features:
     """Whole rows, or the channels of every pixel where they have a border."""
     height, width, channels = map_size(call.output.shape)
     if map_size(call.inputs[0].shape)[2] == channels:
-        return height * 150.0 + copied(bytes_each=width * channels, copies=height)
-    return copied(bytes_each=channels, copies=2 * height * width)
+        return {"rows": height, "rows_bytes": height * width * channels}
+    return copied(call, bytes_each=channels, copies=2 * height * width)
 
 
-TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=128)
+TUNED = tuned_twin(REF, features=_copied, stack_bytes=128)
 MIRROR_REF = Kernel(
     symbol="ek_mirror_pad_s8__ref",
     isa="ref",
     kind="rows",
     pack=_pack_mirrored,
     accepts=lambda call: "it reads the map only" if _is_constant(call) else None,
-    instructions=lambda call: 12.0 * call.output.elements,
     write_behind=BY_ROW,
     stack_bytes=72,
 )

@@ -36,7 +36,7 @@ class PreluArithmetic:
     output_zero_point: int
 
 
-REF = binary_kernel("prelu", instructions=38.0, operands=("input", "slope"))
+REF = binary_kernel("prelu", operands=("input", "slope"))
 
 
 class PreluOperator(BinaryOperator):

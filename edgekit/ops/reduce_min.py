@@ -14,7 +14,7 @@ from edgekit.ops._elementwise import verify_one_type, verify_rank
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
-from edgekit.ops.mean import extents
+from edgekit.ops.mean import extents, reduction_features
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ REF = Kernel(
     isa="ref",
     kind="map",
     pack=_pack_ref,
-    instructions=lambda call: 5.0 * call.inputs[0].elements + 10.0 * call.output.elements,
+    features=reduction_features,
     stack_bytes=64,
 )
 S16 = int16_twin(REF, "ek_reduce_min_s16__ref")

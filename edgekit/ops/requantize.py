@@ -51,7 +51,7 @@ class RequantizeArithmetic:
     maximum: int
 
 
-REF = elementwise_kernel("ek_requantize_s8", instructions=30.0, stack_bytes=96)
+REF = elementwise_kernel("ek_requantize_s8", stack_bytes=96)
 
 INT32_PAIRS = (("int16", "int32"), ("int32", "int16"), ("int32", "int8"))
 """Types of input and output with int32, which stands at a port of a model; its zero point is 0."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._int16 import int16_twin
 from edgekit.ops._int16_cases import int16_cases
@@ -47,19 +47,18 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: 5.0 * call.output.elements,
     write_behind=BY_ROW,
     stack_bytes=64,
 )
 
 
-def _copied(call: Call) -> float:
+def _copied(call: Call) -> Features:
     """The channels of every pixel."""
     height, width, channels = map_size(call.output.shape)
-    return copied(bytes_each=channels, copies=height * width)
+    return copied(call, bytes_each=channels, copies=height * width)
 
 
-TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=96)
+TUNED = tuned_twin(REF, features=_copied, stack_bytes=96)
 S16 = int16_twin(REF, "ek_resize_nearest_s16__ref")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._elementwise import MAX_RANK, verify_one_type, verify_rank
 from edgekit.ops._int16 import int16_twin
@@ -64,19 +64,21 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: 8.0 * call.output.elements,
     write_behind=BY_ROW,
     stack_bytes=72,
 )
 
 
-def _copied(call: Call) -> float:
-    """The channels of every pixel; whole rows would be fewer copies."""
+def _copied(call: Call) -> Features:
+    """Whole rows, or the channels of every pixel."""
     height, width, channels = map_size(call.output.shape)
-    return copied(bytes_each=channels, copies=height * width)
+    columns = _axes(call.node.attributes)[1]
+    if map_size(call.inputs[0].shape)[2] == channels and columns[2] == 1:
+        return copied(call, bytes_each=width * channels, copies=height)
+    return copied(call, bytes_each=channels, copies=height * width)
 
 
-TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=96, accepts=refuse_strided(REF))
+TUNED = tuned_twin(REF, features=_copied, stack_bytes=96, accepts=refuse_strided(REF))
 S16 = int16_twin(REF, "ek_slice_s16__ref")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.arith import INT32_MAX, quantize_multiplier, rounding_divide_by_power_of_two
 from edgekit.arith import saturating_rounding_doubling_high_multiply as multiply
 from edgekit.ir import Array, Call, Quantization, Shape, Tensor
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel, vector_features
 from edgekit.ops._elementwise import verify_one_type
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
 from edgekit.ops._softmax_fixed_point import exp_on_negative_values, one_over_one_plus
@@ -89,13 +89,22 @@ def _pack_ref(call: Call, binding: Binding) -> CStruct:
     )
 
 
+def exponential_features(call: Call) -> Features:
+    """And the exponentials that are not 0, were the inputs spread evenly over their type."""
+    depth = call.inputs[0].shape[-1]
+    plain = vector_features(call)
+    counted = (1 - call.node.arithmetic.diff_min) * (depth + 1) / (256 * depth)
+    near = 1 + (depth - 1) * min(counted, 1.0)
+    return {**plain, "exponentials": plain["vectors"] * near}
+
+
 REF = Kernel(
     symbol="ek_softmax_s8__ref",
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: 300.0 * call.output.elements,
     write_behind=BY_ROW,
+    features=exponential_features,
     stack_bytes=256,
 )
 
@@ -126,8 +135,8 @@ TABLE = Kernel(
     kind="rows",
     pack=_pack_table,
     accepts=_refuse_few,
-    instructions=lambda call: 48.0 * call.output.elements,
     write_behind=BY_ROW,
+    features=exponential_features,
     stack_bytes=144,
 )
 
@@ -151,8 +160,8 @@ S16 = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_int16,
-    instructions=lambda call: 100.0 * call.output.elements,
     write_behind=BY_ROW,
+    features=vector_features,
     stack_bytes=192,
 )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import BY_ROW, Binding, CStruct, Kernel
+from edgekit.kernel import BY_ROW, Binding, CStruct, Features, Kernel
 from edgekit.layout import map_size
 from edgekit.ops._blocks import BlockOrder, Blocks, block_members, to_depth
 from edgekit.ops._int16 import int16_twin
@@ -27,22 +27,22 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=_pack_ref,
-    instructions=lambda call: 8.0 * call.output.elements,
     write_behind=BY_ROW,
     stack_bytes=128,
 )
 
 
-def _copied(call: Call) -> float:
+def _copied(call: Call) -> Features:
     """Runs of one input row."""
     height, width, channels = map_size(call.output.shape)
     return copied(
+        call,
         bytes_each=channels // call.node.attributes.block,
         copies=height * width * call.node.attributes.block,
     )
 
 
-TUNED = tuned_twin(REF, instructions=_copied, stack_bytes=96, accepts=refuse_strided(REF))
+TUNED = tuned_twin(REF, features=_copied, stack_bytes=96, accepts=refuse_strided(REF))
 S16 = int16_twin(REF, "ek_space_to_depth_s16__ref")
 
 

@@ -42,7 +42,7 @@ class SquaredDifferenceArithmetic:
     output_zero_point: int
 
 
-REF = binary_kernel("squared_difference", instructions=62.0)
+REF = binary_kernel("squared_difference")
 
 
 class SquaredDifferenceOperator(BinaryOperator):

@@ -77,11 +77,10 @@ ACCUMULATING = tuple(
         accepts=refuse_parts,
         members=parts_members,
         stack_bytes=accumulating.stack_bytes,
-        per_row=per_row,
     )
-    for kernel, accumulating, per_row in (
-        (KERNELS[0], mean.TUNED_ACCUMULATING, 6.0),
-        (KERNELS[2], mean.REF_ACCUMULATING, 10.0),
+    for kernel, accumulating in (
+        (KERNELS[0], mean.TUNED_ACCUMULATING),
+        (KERNELS[2], mean.REF_ACCUMULATING),
     )
 )
 

@@ -17,7 +17,7 @@ from edgekit.ir import Array, Call, Shape
 from edgekit.kernel import CValue
 from edgekit.ops._operator import Case
 from edgekit.ops._weighted import INPUT, WEIGHTS, narrow_kernel, wide_kernel
-from edgekit.ops._weighted_convolution import convolution_kernel
+from edgekit.ops._weighted_convolution import convolution_kernel, tap_features
 from edgekit.ops.conv2d import Conv2dOperator, channel_members
 from edgekit.window import Axis, Window
 
@@ -63,7 +63,7 @@ def _members(call: Call) -> dict[str, CValue]:
 REF = convolution_kernel(
     "transposed_conv2d",
     _members,
-    instructions=lambda call: 6.0 * OPERATOR.macs(call),
+    features=tap_features,
     step="upsampling",
 )
 S16 = wide_kernel(REF, "ek_transposed_conv2d_s16__ref")

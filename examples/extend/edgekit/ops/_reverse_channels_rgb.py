@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edgekit.ir import Call
-from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind
+from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind, flat_features
 
 
 def _accepts(call: Call) -> str | None:
@@ -21,8 +21,8 @@ DSP_RGB = Kernel(
     kind="rows",
     pack=_pack,
     accepts=_accepts,
-    instructions=lambda call: 3.0 * call.output.elements,
     write_behind=WriteBehind(grain=1, buffered=True),
     flat=True,
+    features=flat_features,
     stack_bytes=64,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.ir import Array, Call, Shape
-from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind
+from edgekit.kernel import Binding, CStruct, Kernel, WriteBehind, flat_features
 from edgekit.ops._moving import MovingOperator, moving_case, verify_map
 from edgekit.ops._operator import Case
 from edgekit.window import Axis, Window
@@ -30,9 +30,9 @@ REF = Kernel(
     isa="ref",
     kind="rows",
     pack=pack,
-    instructions=lambda call: 8.0 * call.output.elements,
     write_behind=WriteBehind(grain=1),
     flat=True,
+    features=flat_features,
     stack_bytes=64,
 )
 

@@ -109,7 +109,8 @@ static void store_general(const context *all, const group_run *run, int8_t *outp
     for (int32_t i = 0; i < run->outputs; i++) {
       const int32_t scaled = ek_scale(all->sums[group * 4 + i], scales[i * 3], scales[i * 3 + 1]);
       output[group * run->output_step + i] =
-          (int8_t)ek_offset_clamp(scaled, zero_point, layer->minimum, layer->maximum);
+          (int8_t)(ek_clamp(scaled, layer->minimum - zero_point, layer->maximum - zero_point) +
+                   zero_point);
     }
   }
 }

@@ -119,7 +119,7 @@ LAYERS: dict[str, Layer] = {
         (1.7, 1.8, 2.9, 2.6, 1.8),
     ),
     "mean_12x12": Layer(
-        lambda b, x, _: b.node("mean", Mean((1, 2), True), x), (228, 460, 655, 436, 235)
+        lambda b, x, _: b.node("mean", Mean((1, 2), True), x), (228, 460, 655, 436, 236)
     ),
 }
 CORES = ("cortex-m4", "cortex-m3", "cortex-m0plus", "rv32imc", "cortex-m55")

@@ -178,9 +178,9 @@ def test_too_little_ram_is_exit_4_and_the_old_folder_stays(
     shutil.copytree(converted("residual"), folder)
     before = tree(folder)
     arguments = ("convert", shared_model("kws_int8"), "-t", "cortex-m4", "-o", folder)
-    result = edgekit(*arguments, "--max-ram", "4K")
+    result = edgekit(*arguments, "--max-ram", "3K")
     assert result.code == 4
-    assert "4096" in result.error
+    assert "3072" in result.error
     assert tree(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -218,7 +218,7 @@ def test_board_with_too_little_memory_is_exit_4(
     edgekit: Edgekit, shared_model: SharedModel, repository: Path, tmp_path: Path
 ) -> None:
     core = (repository / "targets" / "cortex-m4.toml").read_text()
-    sizes = {"ram": "sram_bytes = 4096", "flash": "flash_bytes = 8192"}
+    sizes = {"ram": "sram_bytes = 3072", "flash": "flash_bytes = 8192"}
     for what, line in sizes.items():
         board = tmp_path / f"{what}.toml"
         board.write_text(core.replace('name = "cortex-m4"', f'name = "board"\n{line}'))

@@ -24,6 +24,7 @@ from support.c_project import (
     sources,
     symbols,
 )
+from support.claimed import check_touched
 from support.graphs import GRAPHS
 from support.models import SHARED, TORCH, convert_named
 
@@ -205,12 +206,12 @@ def test_conversion_gives_the_same_bytes_again(
 
 @pytest.mark.parametrize("name", [*MODELS, *CHAINS])
 def test_host_uses_exactly_the_claimed_arena(name: str, converted: Converted) -> None:
-    """Painted twice: the highest byte that changes is the last one of the arena."""
+    """Painted twice: the highest byte that changes is the last one, but for scratch on top."""
     folder = converted(name)
     samples, expected = samples_and_outputs(folder, 3)
     result = run_host(folder, samples, paint=True)
     assert [b"".join(a.tobytes() for a in outputs) for outputs in result.outputs] == expected
-    assert result.arena_touched_bytes == load_manifest(folder).arena_bytes
+    check_touched(load_manifest(folder), result.arena_touched_bytes)
 
 
 @pytest.mark.parametrize("name", [*MODELS, *CHAINS[:3]])
@@ -224,7 +225,7 @@ def test_emulated_core_uses_exactly_the_claimed_arena(
     samples, expected = samples_and_outputs(folder, 2)
     result = run_qemu(folder, samples, load_target("cortex-m4"), paint=True)
     assert [b"".join(a.tobytes() for a in outputs) for outputs in result.outputs] == expected
-    assert result.arena_touched_bytes == manifest.arena_bytes
+    check_touched(manifest, result.arena_touched_bytes)
     assert result.stack_used_bytes <= manifest.stack_bytes
 
 

@@ -59,7 +59,7 @@ def test_both_reductions_keep_their_axes(op: str) -> None:
 def test_both_reductions_stream(mode: str, tmp_path: Path) -> None:
     artifact = convert_planned(width_then_height(), mode)  # type: ignore[arg-type]
     kernels = [layer.kernel for layer in artifact.manifest.layers if layer.op == "mean"]
-    assert kernels == ["ek_mean_s8__c_rows", "ek_mean_s8__c_accumulating"]
+    assert [kernel.rpartition("_")[2] for kernel in kernels] == ["rows", "accumulating"]
     artifact.validate(samples=5).assert_ok()
 
 

@@ -37,8 +37,9 @@ def lower(plan: Plan, choices: Mapping[str, Choice]) -> Program:
     Raises:
         UnsupportedError: a map has more rows, or the model more layers, than a script can count.
     """
+    compact = plan.compact
     choices = {
-        name: choice.compact if name in plan.compact and choice.compact else choice
+        name: choice.compact if name in compact and choice.compact else choice
         for name, choice in choices.items()
     }
     program = _lowered(plan, choices)

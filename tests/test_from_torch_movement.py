@@ -89,6 +89,10 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "sum_channels": lambda m, y: y.sum(1, keepdim=True),
     "amax_map": lambda m, y: y.amax((2, 3)),
     "amax_channels": lambda m, y: y.amax(1, keepdim=True),
+    "max_of_channels": lambda m, y: y - y.max(1, keepdim=True)[0],
+    "max_of_rows": lambda m, y: y.max(2).values,
+    "min_of_channels": lambda m, y: y.min(1)[0],
+    "max_of_all": lambda m, y: y - y.max(),
     "mean_channels": lambda m, y: y.mean(1, keepdim=True),
     "split_pooled": lambda m, y: torch.cat([y.amax(1, True), y.mean(1, True)], 1),
 }
@@ -129,6 +133,8 @@ SEARCHES: dict[str, Callable[..., Any]] = {
     "everything": lambda m, y: y.argmax(),
     "least": lambda m, y: y.argmin(1),
     "viewed": lambda m, y: y.argmax(1).flatten(1),
+    "places_of_max": lambda m, y: y.max(1)[1],
+    "places_of_min": lambda m, y: y.min(2, keepdim=True).indices,
 }
 
 

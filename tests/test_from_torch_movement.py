@@ -94,6 +94,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "min_of_channels": lambda m, y: y.min(1)[0],
     "max_of_all": lambda m, y: y - y.max(),
     "mean_channels": lambda m, y: y.mean(1, keepdim=True),
+    "mean_channels_last": lambda m, y: y.permute(0, 2, 3, 1).mean((1, 2)),
+    "amax_channels_last": lambda m, y: y.permute(0, 2, 3, 1).amax((1, 2), keepdim=True),
+    "sum_channels_and_rows": lambda m, y: y.sum((1, 2)),
     "split_pooled": lambda m, y: torch.cat([y.amax(1, True), y.mean(1, True)], 1),
 }
 
@@ -111,6 +114,13 @@ def prepared(function: Callable[..., Any]) -> tuple[nn.Module, torch.Tensor]:
 def test_operator_is_what_pytorch_computes(name: str) -> None:
     module, x = prepared(OPERATORS[name])
     assert_same_function(module, (x,))
+
+
+def test_mean_of_a_map_with_its_channels_last_moves_nothing() -> None:
+    """As ConvNeXt-like networks end: stored channels last, no transpose is left."""
+    module, x = prepared(OPERATORS["mean_channels_last"])
+    graph = assert_same_function(module, (x,))
+    assert [node.op for node in graph.nodes if node.op in ("mean", "transpose")] == ["mean"]
 
 
 @pytest.mark.parametrize("name", OPERATORS)

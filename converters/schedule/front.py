@@ -116,7 +116,7 @@ def _kept_of_many(alike: Array, measures: Sequence[Array]) -> Array:
 
 def _dominated(size: Array, value: Array, members: Array, others: Array) -> Array:
     """Which members one of the others is at most as bad as."""
-    order = others[np.argsort(size[others])]
+    order = others[np.argsort(size[others], kind="stable")]  # they are a few sorted runs
     best = np.minimum.accumulate(value[order])
     at = np.searchsorted(size[order], size[members], side="right") - 1
     found: Array = (at >= 0) & (best[np.maximum(at, 0)] <= value[members])

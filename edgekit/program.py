@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -147,6 +148,11 @@ class RowLoop:
     def rows_of(self, output_row: int) -> list[int]:
         """The input rows that an output row reads, top to bottom."""
         return [r for r in self.rows.inputs_of(output_row, self.input_height) if r is not None]
+
+    @functools.cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """For every output row, its input rows from the first to behind the last."""
+        return self.rows.spans(self.output_height, self.input_height)
 
 
 @dataclass(frozen=True)
@@ -309,7 +315,8 @@ def _reads(step: Step, firings: Firings) -> bool:
     """Whether firings read anything; the windows of some rows may see nothing but padding."""
     if step.loop is None or (step.kernel is not None and step.kernel.accumulates):
         return True
-    return any(step.loop.rows_of(firings.row + i) for i in range(firings.count))
+    spans = step.loop.spans[firings.row : firings.row + firings.count]
+    return any(first < end for first, end in spans)
 
 
 def _completes(step: Step, firings: Firings) -> bool:

@@ -154,6 +154,10 @@ class Chases:
         """Whole maps of a segment in which nothing overlaps."""
         return self._total(i, j)
 
+    def waiting_bytes(self, i: int) -> int:
+        """The maps that are there before item i, for it or those behind it."""
+        return self._total(i, i)
+
     def layer_bytes(self, i: int) -> int:
         """Whole maps while one layer computes its output at once."""
         item = self._facts.items[i]

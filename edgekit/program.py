@@ -222,7 +222,6 @@ class Step:
     source: str
     macs: int
     kernel: Kernel | None
-    struct: CStruct | None
     binding: Binding
     operands: tuple[Operand, ...]
     output: Operand
@@ -232,6 +231,13 @@ class Step:
     fill: int | None = None
     padding_value: int | None = None
     call: Call | None = None
+
+    @functools.cached_property
+    def struct(self) -> CStruct | None:
+        """The layer struct with packed weights; None where there is no kernel."""
+        if self.kernel is None or self.call is None:
+            return None
+        return self.kernel.pack(self.call, self.binding)
 
     @property
     def copies_rows(self) -> bool:

@@ -190,9 +190,7 @@ class _Gathering:
         )
 
     def _builder(self, planned: PlannedSegment) -> SegmentBuilder:
-        return SegmentBuilder(
-            self._storage, self._choices, planned, 0, pack=False, known=self._known
-        )
+        return SegmentBuilder(self._storage, self._choices, planned, 0, known=self._known)
 
     def _segment(self, primitive: str, pairs: Sequence[PlannedPair] = ()) -> SegmentBuilder:
         nodes = tuple(node.name for node in self._graph.nodes)

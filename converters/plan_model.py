@@ -244,30 +244,36 @@ class _Planner:
         return best
 
     def _fastest_that_fits(self, base: Planned, max_ram_bytes: int) -> Planned:
+        """Plans without recomputation first; where nothing fits, the least RAM whatever the budget is."""
         if base.ram_bytes <= max_ram_bytes:
             return base
-        least = base
-        for placed in self._by_speed(max_ram_bytes - base.ram_bytes + base.image.arena_bytes):
-            if placed.ram_bytes <= max_ram_bytes:
-                return placed
-            least = min(least, placed, key=lambda p: p.ram_bytes)
-        return least
-
-    def _by_speed(self, arena_bytes: int) -> Iterator[Planned]:
-        """Plans that may fit, those without recomputation first, the fastest first."""
+        least, arena_bytes = base, max_ram_bytes - base.ram_bytes + base.image.arena_bytes
         for recompute in (False, True):
             candidates = self._search(recompute=recompute)
-            fitting = [c for c in candidates if c.arena_bytes <= arena_bytes]
-            near = [c for c in candidates if c.arena_bytes > arena_bytes][:1]
-            ordered = sorted([*near, *fitting], key=lambda c: c.instructions)
-            yield from self._placed([*ordered[:PLACED], *candidates[:1]])
+            for placed in self._by_speed(candidates, arena_bytes):
+                if placed.ram_bytes <= max_ram_bytes:
+                    return placed
+            least = self._least(least, candidates)
+            if least.ram_bytes <= max_ram_bytes:
+                return least
             if self._budget.max_extra_macs is not None:
-                return
+                break
+        return self._least(least, self._search(by_macs=True, recompute=True))
+
+    def _by_speed(self, candidates: Sequence[Candidate], arena_bytes: int) -> Iterator[Planned]:
+        """Plans that may fit, the fastest first."""
+        fitting = [c for c in candidates if c.arena_bytes <= arena_bytes]
+        near = [c for c in candidates if c.arena_bytes > arena_bytes][:1]
+        ordered = sorted([*near, *fitting], key=lambda c: c.instructions)
+        yield from self._placed(ordered[:PLACED])
 
 
 def with_least_ram(
     graph: QGraph, target: Target, budget: Budget, *, kernels: str = "auto"
 ) -> Planned:
-    """The plan that needs the least RAM of all, whatever it computes again."""
-    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9, plan=None)
-    return plan_model(graph, target, unbounded, kernels=kernels)
+    """The plan that needs the least RAM of all, whatever it computes again.
+
+    As ``max_ram_bytes`` its bytes are enough: a budget that nothing fits finds the same.
+    """
+    nothing_fits = dataclasses.replace(budget, max_ram_bytes=1, max_extra_macs=None, plan=None)
+    return plan_model(graph, target, nothing_fits, kernels=kernels)

@@ -105,19 +105,14 @@ def _kept_of_many(alike: Array, measures: Sequence[Array]) -> Array:
     ends = np.append(begins[1:], len(alike))
     keys = np.stack([other[begins] for other in others], axis=1)
     kept = np.ones(len(alike), np.bool_)
+    by_size = np.argsort(size)
+    value_by_size = value[by_size]
+    set_by_size = np.repeat(np.arange(len(begins)), ends - begins)[by_size]
+    smaller = np.searchsorted(size[by_size], size, side="right") - 1
+    better = np.zeros(len(begins), np.bool_)
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        better = (keys[:number] <= keys[number]).all(axis=1)
-        before = np.flatnonzero(np.repeat(better, ends[:number] - begins[:number]))
-        before = before[kept[before]]
-        if len(before):
-            kept[begin:end] = ~_dominated(size, value, np.arange(begin, end), before)
+        better[:number] = (keys[:number] <= keys[number]).all(axis=1)
+        before = better[set_by_size] & kept[by_size]
+        best = np.minimum.accumulate(np.where(before, value_by_size, np.inf))
+        kept[begin:end] = best[smaller[begin:end]] > value[begin:end]
     return kept
-
-
-def _dominated(size: Array, value: Array, members: Array, others: Array) -> Array:
-    """Which members one of the others is at most as bad as."""
-    order = others[np.argsort(size[others], kind="stable")]  # they are a few sorted runs
-    best = np.minimum.accumulate(value[order])
-    at = np.searchsorted(size[order], size[members], side="right") - 1
-    found: Array = (at >= 0) & (best[np.maximum(at, 0)] <= value[members])
-    return found

@@ -60,6 +60,7 @@ class BufferEntry(msgspec.Struct, frozen=True, kw_only=True):
     ``index`` is the position among the model's inputs or outputs; ``layout`` is "nhwc" or
     "row_planar:<pad_left>:<channel_stride>" (edgekit/layout.py). Row r of the map lies at
     r % ``ring_rows``, ``row_bytes`` apart; ``row_bytes`` 0: as a whole, or one row serves all.
+    ``bytes`` reach from ``offset``, where a strip or patch begins, to the end of the map.
     """
 
     role: Role

@@ -137,6 +137,11 @@ def test_the_second_reading_may_come_in_parts(primitive: Literal["H", "B"], tmp_
     segments.append(PlannedSegment(primitive, tuple(names[begin:]), parts=3))
     plan = Plan(again.graph, tuple(segments), "pull", repeats=again.repeats)
     artifact = placed(two_levels(), Budget(input_mode="pull", plan=plan_content(plan)))
+    add = next(node for node in again.graph.nodes if node.op == "add")
+    seen = [b for layer in artifact.manifest.layers if layer.op == "add" for b in layer.buffers]
+    seen = [buffer for buffer in seen if buffer.tensor == add.inputs[1]]
+    assert len({b.offset for b in seen}) == len(seen) > 1
+    assert len({b.offset + b.bytes for b in seen}) == 1
     folder = artifact.save(tmp_path / "model")
     assert validate(folder, ValidateOptions(on=("host",), samples=3)).assert_ok()
     samples = seeded_samples(artifact.manifest.inputs, 2, seed=0)

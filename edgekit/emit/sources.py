@@ -294,7 +294,7 @@ def _buffer_entry(image: Image, role: Role, operand: Operand) -> BufferEntry:
         place=operand.place,
         index=operand.index,
         offset=operand.skip_bytes + _offset(image, operand),
-        bytes=operand.bytes,
+        bytes=operand.bytes - operand.skip_bytes,
         layout=f"{layout.kind}{planar}",
         row_bytes=operand.row_bytes,
         ring_rows=operand.ring_rows,

@@ -26,6 +26,7 @@ def solid_bytes(image: Image) -> int:
 def check_touched(manifest: Manifest, touched_bytes: int) -> None:
     """The claimed bytes are those that a run touches, but for scratch of small maps on top."""
     buffers = [b for layer in manifest.layers for b in layer.buffers if b.place == "arena"]
+    assert max((b.offset + b.bytes for b in buffers), default=0) <= manifest.arena_bytes
     solid = max((b.offset + b.bytes for b in buffers if b.role != "scratch"), default=0)
     assert min(solid, manifest.arena_bytes) <= touched_bytes <= manifest.arena_bytes
     if not any(b.role == "scratch" and b.offset + b.bytes > touched_bytes for b in buffers):

@@ -135,6 +135,15 @@ def converted(
     return folder_of
 
 
+@pytest.fixture(scope="module")
+def modules_exported_once() -> Iterator[None]:
+    """The tests of a file share what torch.export makes of a module; they must not change it."""
+    from support.exported_once import exported_once
+
+    with exported_once():
+        yield
+
+
 @pytest.fixture
 def edgekit(capsys: pytest.CaptureFixture[str]) -> Callable[..., object]:
     """The command line inside this process; no run may end in a traceback."""

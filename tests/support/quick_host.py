@@ -51,7 +51,9 @@ class _Runtime:
 
 @functools.cache
 def _runtime(ops: tuple[str, ...]) -> _Runtime:
-    cffi.FFI().cdef("int warm(void);")  # the first declaration of a process makes the parser's tables
+    cffi.FFI().cdef(
+        "int warm(void);"
+    )  # the first declaration of a process makes the parser's tables
     return _Runtime(ops)
 
 

@@ -125,6 +125,8 @@ class Facts:
     pairs: Mapping[int, tuple[PairOption, ...]]
     reads: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     repeats: Repeats = NOTHING_TWICE
+    apart: frozenset[tuple[int, int]] = frozenset()
+    """Segments [i, j) of the items whose output overtakes no input (crowded.py)."""
 
 
 def gather_facts(
@@ -190,9 +192,7 @@ class _Gathering:
         )
 
     def _builder(self, planned: PlannedSegment) -> SegmentBuilder:
-        return SegmentBuilder(
-            self._storage, self._choices, planned, 0, pack=False, known=self._known
-        )
+        return SegmentBuilder(self._storage, self._choices, planned, 0, known=self._known)
 
     def _segment(self, primitive: str, pairs: Sequence[PlannedPair] = ()) -> SegmentBuilder:
         nodes = tuple(node.name for node in self._graph.nodes)

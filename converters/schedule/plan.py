@@ -58,10 +58,11 @@ class PlannedSegment:
 class Repeats:
     """What is computed again for its last reader (schedule/again.py).
 
-    skips: tensors; pulled: views of the input into which its rows are read once more for that.
+    skips: (tensor, the map from which it is computed); pulled: views of the input into which its
+    rows are read once more for that.
     """
 
-    skips: tuple[str, ...] = ()
+    skips: tuple[tuple[str, str], ...] = ()
     pulled: tuple[str, ...] = ()
 
 

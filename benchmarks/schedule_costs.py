@@ -20,8 +20,9 @@ from edgekit.converters.allocate import allocate
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.load import load_model
 from edgekit.converters.lowering.lower import lower
-from edgekit.converters.schedule.facts import Facts, gather_facts
+from edgekit.converters.schedule.facts import Facts
 from edgekit.converters.schedule.flows import Goal
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.converters.schedule.plan_file import plan_text
 from edgekit.converters.schedule.search import Candidate, search
 from edgekit.emit.sources import EmitOptions, emit

@@ -13,10 +13,10 @@ from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.again import Again, computed_again, with_skips_again
-from edgekit.converters.schedule.compact import facts_with_compact_pairs
 from edgekit.converters.schedule.crowded import crowded_segments
-from edgekit.converters.schedule.facts import Facts, gather_facts
+from edgekit.converters.schedule.facts import Facts
 from edgekit.converters.schedule.flows import Goal
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.converters.schedule.layerwise import layerwise
 from edgekit.converters.schedule.patches import search_patches
 from edgekit.converters.schedule.plan import Plan
@@ -142,9 +142,8 @@ def _given(graph: QGraph, target: Target, kernels: str, content: PlanFile) -> Pl
     """A plan from a file, placed."""
     again = with_skips_again(graph, content.input_mode, content.computed_again)
     choices = choose(again.graph, target, kernels=kernels)
-    facts = facts_with_compact_pairs(
-        again.graph, choices, content.input_mode, content.output_mode, repeats=again.repeats
-    )
+    modes = content.input_mode, content.output_mode
+    facts = gather_facts(again.graph, choices, *modes, repeats=again.repeats, compact=True)
     plan = plan_of(content, facts, choices)
     image = allocate(lower(plan, choices))
     return Planned(plan, image, ram_bytes_of(image), 0.0)
@@ -159,7 +158,7 @@ def plan_front(
     progress: Progress = lambda text: None,
 ) -> list[Candidate]:
     """Every nondominated schedule, recomputing ones included: what ``analyze`` lists."""
-    facts = facts_with_compact_pairs(graph, choices, input_mode, output_mode)
+    facts = gather_facts(graph, choices, input_mode, output_mode, compact=True)
     return search(facts, Goal(extra_macs=None), progress=progress)
 
 
@@ -174,9 +173,9 @@ class _Planner:
         self._again, self._choices = again, choices
         self._budget, self._progress = budget, progress
         saves = budget.max_ram_bytes is not None or budget.max_extra_macs is not None
-        gather = facts_with_compact_pairs if saves else gather_facts
-        self._facts = gather(
-            again.graph, choices, budget.input_mode, budget.output_mode, repeats=again.repeats
+        modes = budget.input_mode, budget.output_mode
+        self._facts = gather_facts(
+            again.graph, choices, *modes, repeats=again.repeats, compact=saves
         )
 
     def layerwise(self) -> Planned:

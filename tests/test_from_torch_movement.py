@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from torch.nn import functional  # noqa: E402
 import edgekit  # noqa: E402
 from edgekit.converters.from_torch import import_torch_module  # noqa: E402
 from edgekit.errors import UnsupportedError  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("modules_exported_once")
 
 
 def behind_stem(function: Callable[..., Any]) -> Function:
@@ -113,6 +116,7 @@ def functional_shuffle(y: torch.Tensor, groups: int) -> torch.Tensor:
     return nn.functional.channel_shuffle(y, groups)
 
 
+@functools.cache
 def prepared(function: Callable[..., Any]) -> tuple[nn.Module, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
     return randomize(behind_stem(function)), torch.randn(1, 3, 5, 6, generator=generator)

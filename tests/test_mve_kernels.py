@@ -30,7 +30,7 @@ from support.trial_memory import Trial
 from edgekit.build.cross import compile_objects
 from edgekit.build.stack import stack_bound
 from edgekit.converters.choose import choose
-from edgekit.converters.schedule.facts import gather_facts
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.costs import load_costs
 from edgekit.kernel import Kernel
 from edgekit.ops import operators

@@ -15,9 +15,9 @@ from support.random_graphs import GraphSpec, build_graph, graph_specs
 
 from edgekit.converters.choose import choose
 from edgekit.converters.schedule.bound import Bound
-from edgekit.converters.schedule.compact import facts_with_compact_pairs
 from edgekit.converters.schedule.facts import Facts
 from edgekit.converters.schedule.flows import Flows, Goal
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.converters.schedule.search import search
 from edgekit.ir import Array, QGraph
 from edgekit.ops.add import Add
@@ -28,7 +28,7 @@ GOALS = (Goal(), Goal(extra_macs=None), Goal(by_macs=True, extra_macs=None))
 
 
 def facts_of(graph: QGraph, mode: InputMode) -> Facts:
-    return facts_with_compact_pairs(graph, choose(graph, load_target("cortex-m4")), mode)
+    return gather_facts(graph, choose(graph, load_target("cortex-m4")), mode, compact=True)
 
 
 def found(facts: Facts, goal: Goal) -> list[Any]:

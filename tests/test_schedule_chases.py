@@ -15,7 +15,8 @@ from support.random_graphs import GraphSpec, build_graph, graph_specs
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.chases import Chase, Chases, MapBytes
-from edgekit.converters.schedule.facts import Facts, gather_facts
+from edgekit.converters.schedule.facts import Facts
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
 from edgekit.ir import QGraph
 from edgekit.ops.pad import Pad

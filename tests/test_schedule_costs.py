@@ -14,7 +14,8 @@ from support.graphs import HALF_3, SAME_3, GraphBuilder, square
 
 from edgekit.converters.choose import choose
 from edgekit.converters.schedule import costs as schedule_costs
-from edgekit.converters.schedule.facts import Facts, gather_facts
+from edgekit.converters.schedule.facts import Facts
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.ir import QGraph
 from edgekit.ops.average_pool2d import AveragePool2d
 from edgekit.target import load_target

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from support.graphs import SAME_3, GraphBuilder, square
 
 from edgekit.converters.choose import choose
-from edgekit.converters.schedule.facts import Facts, gather_facts
+from edgekit.converters.schedule.facts import Facts
 from edgekit.converters.schedule.front import distinct, fronts
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.converters.schedule.search import search
 from edgekit.ops.add import Add
 from edgekit.target import load_target

@@ -17,9 +17,9 @@ from support.random_graphs import GraphSpec, build_graph, graph_specs
 from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import choose
 from edgekit.converters.lowering.lower import lower
-from edgekit.converters.schedule.compact import facts_with_compact_pairs
-from edgekit.converters.schedule.facts import Facts, gather_facts
+from edgekit.converters.schedule.facts import Facts
 from edgekit.converters.schedule.flows import Goal
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.converters.schedule.plan import Plan
 from edgekit.converters.schedule.search import search
 from edgekit.ir import QGraph
@@ -81,8 +81,9 @@ class Placing:
         compact: bool = False,
     ) -> None:
         self.choices = choose(graph, TARGET("cortex-m4"))
-        gather = facts_with_compact_pairs if compact else gather_facts
-        self.facts: Facts = gather(graph, self.choices, input_mode, output_mode)
+        self.facts: Facts = gather_facts(
+            graph, self.choices, input_mode, output_mode, compact=compact
+        )
 
     @property
     def has_branches(self) -> bool:
@@ -124,15 +125,15 @@ def check_search(placing: Placing, *, strips: bool = False) -> None:
 @pytest.mark.parametrize("mode", ["resident", "stream", "overwrite"])
 @pytest.mark.parametrize("name", GRAPHS)
 def test_no_plan_is_better(name: str, mode: InputMode) -> None:
-    facts = "edgekit.converters.schedule.facts"
-    with mock.patch.multiple(facts, BLOCKS=(4, 16), COLUMNS=(2,)):
+    pair_options = "edgekit.converters.schedule.pair_options"
+    with mock.patch.multiple(pair_options, BLOCKS=(4, 16), COLUMNS=(2,)):
         check_search(Placing(GRAPHS[name](), mode))
 
 
 @pytest.mark.parametrize("mode", ["resident", "stream"])
 def test_no_plan_with_compact_pairs_is_better(mode: InputMode) -> None:
-    facts = "edgekit.converters.schedule.facts"
-    with mock.patch.multiple(facts, BLOCKS=(4, 16), COLUMNS=(2,)):
+    pair_options = "edgekit.converters.schedule.pair_options"
+    with mock.patch.multiple(pair_options, BLOCKS=(4, 16), COLUMNS=(2,)):
         placing = Placing(bottleneck(), mode, compact=True)
         kinds = {o.planned.compact for options in placing.facts.pairs.values() for o in options}
         assert kinds == {False, True}
@@ -175,7 +176,7 @@ STRIPED = {"wide": wide, "wide_sum": wide_sum}
 @pytest.mark.parametrize("name", STRIPED)
 def test_no_plan_in_strips_is_better(name: str, mode: InputMode) -> None:
     with (
-        mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4,)),
+        mock.patch("edgekit.converters.schedule.pair_options.BLOCKS", (4,)),
         mock.patch("edgekit.converters.schedule.strips.STRIPS", (2, 3)),
         mock.patch("support.every_plan.STRIPS", (2, 3)),
     ):
@@ -190,7 +191,7 @@ def test_no_plan_in_strips_is_better(name: str, mode: InputMode) -> None:
 @pytest.mark.parametrize("mode", ["resident", "stream"])
 @pytest.mark.parametrize("name", ["two_bottlenecks", "shortcut"])
 def test_no_plan_with_a_streamed_output_is_better(name: str, mode: InputMode) -> None:
-    with mock.patch("edgekit.converters.schedule.facts.BLOCKS", (4, 16)):
+    with mock.patch("edgekit.converters.schedule.pair_options.BLOCKS", (4, 16)):
         check_search(Placing(GRAPHS[name](), mode, "stream"))
 
 
@@ -200,7 +201,7 @@ def test_no_plan_of_a_random_model_is_better(mode: InputMode, model: GraphSpec) 
     """But for several outputs: where they advance together, rings are longer than the model's."""
     graph = build_graph(model)
     assume(2 <= len(graph.nodes) <= 6 and len(graph.outputs) == 1)
-    with mock.patch.multiple("edgekit.converters.schedule.facts", BLOCKS=(8,), COLUMNS=(2,)):
+    with mock.patch.multiple("edgekit.converters.schedule.pair_options", BLOCKS=(8,), COLUMNS=(2,)):
         placing = Placing(graph, mode)
     assume(2 <= len(placing.facts.items) <= 5 and len(placing.facts.pairs) <= 3)
     check_search(placing)

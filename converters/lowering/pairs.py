@@ -80,13 +80,16 @@ def _tile_rows(axis: Axis, kept: int, first_rows: int, loop: RowLoop, *, in_slot
 
 
 def between_steps(pair: Pair, operand: Operand) -> Operand:
-    """What stands for the map between in the steps of a pair: kept rows, or the tile."""
+    """What stands for the map between in the steps of a pair: kept rows, or the tile.
+
+    Its rows are as long as they seem to the consumer, which finds every column of them where it would
+    be in the map, even if a tile holds only some.
+    """
     rows = pair.kept_rows or pair.tile_rows
-    row_bytes = pair.block_row_bytes if pair.kept else pair.tile_row_bytes
     return dataclasses.replace(
         operand,
         buffer=pair.kept or pair.tile,
-        bytes=rows * row_bytes,
-        row_bytes=row_bytes,
+        bytes=rows * pair.block_row_bytes,
+        row_bytes=pair.block_row_bytes,
         ring_rows=max(rows, 1),
     )

@@ -120,10 +120,40 @@ def with_item(facts: Facts, flows: Flows) -> Flows:
     )
 
 
+def undominated_options(options: Sequence[PairOption]) -> list[int]:
+    """The numbers of the options of a pair that no other one makes needless in every flow.
+
+    That one shares the rows in the same way, needs no more bytes, and is faster, or as fast and in
+    front of it: the flow with it is then kept instead, whatever other flows there are.
+    """
+    measures = [
+        (
+            option.kept_bytes,
+            _working_bytes(option),
+            option.cost,
+            option.macs,
+        )
+        for option in options
+    ]
+
+    def replaces(other: int, number: int) -> bool:
+        first = (measures[other][2:], other) < (measures[number][2:], number)
+        same_way = options[other].planned.primitive == options[number].planned.primitive
+        pairs = zip(measures[other], measures[number], strict=True)
+        return first and same_way and all(ours <= theirs for ours, theirs in pairs)
+
+    numbers = range(len(options))
+    return [n for n in numbers if not any(replaces(other, n) for other in numbers)]
+
+
+def _working_bytes(option: PairOption) -> int:
+    return aligned(option.scratch_bytes) + aligned(option.tile_bytes)
+
+
 def with_pair(facts: Facts, flows: Flows, number: int) -> Flows:
     """Every flow with the next two layers as a pair, by option ``number``."""
     option = facts.pairs[flows.end][number]
-    working = aligned(option.scratch_bytes) + aligned(option.tile_bytes)
+    working = _working_bytes(option)
     way = option.planned.primitive
     return _joined(
         facts, flows, way, working, option.kept_bytes, option.cost, option.macs, option, number
@@ -164,7 +194,8 @@ def _joined(
         entry = pending.pop(name)
         largest = np.maximum(largest, np.where(entry.passing, entry.working + entry.ring_bytes, 0))
         held = np.where(entry.passing, 0, entry.ring_bytes)
-        if _is_emptied(facts, name, index, option):
+        reads_again = option is not None and option.reread_rows > 0
+        if facts.rings[way][name].emptied and not reads_again:
             working = working + entry.ring_bytes
             largest = largest + held
             pending = {other: waiting.held(held) for other, waiting in pending.items()}
@@ -194,20 +225,6 @@ def _stride(facts: Facts, index: int) -> int:
     """Rows of its input from one output row of an item of a pair to the next."""
     loop = facts.items[index].step.loop
     return loop.rows.stride if loop is not None and isinstance(loop.rows, Axis) else 1
-
-
-def _is_emptied(facts: Facts, name: str, index: int, option: PairOption | None) -> bool:
-    """Whether every firing of an item leaves no row of a tensor that anything still needs.
-
-    Its rows then are there only while the item waits for its operands, and layers behind it never
-    run in that time.
-    """
-    tensor = facts.tensors[name]
-    if len(tensor.readers) > 1 or (option is not None and option.reread_rows > 0):
-        return False
-    (read,) = (r for r in facts.items[index].unit.reads if r.tensor == name)
-    one_by_one = bool((np.diff(facts.items[tensor.producer].unit.rows, prepend=0) <= 1).all())
-    return one_by_one and bool((read.first[1:] >= read.end[:-1]).all())
 
 
 def merged(facts: Facts, flows: Flows, goal: Goal, *, limit: Array) -> Flows:

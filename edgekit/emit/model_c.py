@@ -88,12 +88,9 @@ class _Emitter:
     def _padding_rows(self) -> dict[int, str]:
         """One constant row for each padding value, as long as the longest row that needs it."""
         lengths: dict[int, int] = {}
-        program = self._image.program
-        tiled = {pair.consumer: pair.block_row_bytes for pair in program.pairs if pair.columns}
-        for index, step in enumerate(program.steps):
+        for step in self._image.program.steps:
             if step.padding_value is not None:
-                # A tile's rows hold a few columns, but padding is read at the columns of the map.
-                read = tiled.get(index) or step.operands[0].row_bytes or step.operands[0].bytes
+                read = step.operands[0].row_bytes or step.operands[0].bytes
                 lengths[step.padding_value] = max(lengths.get(step.padding_value, 0), read)
         return {
             value: self.tables.add(f"padding_{index}", np.full(length, value, np.int8))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from edgekit.converters.choose import Choice
 from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.lowering.tiles import tiles_of
-from edgekit.converters.schedule.compact import facts_with_compact_pairs
 from edgekit.converters.schedule.facts import Facts
+from edgekit.converters.schedule.gather import gather_facts
 from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
 from edgekit.ir import QGraph
 from edgekit.kernel import Kernel
@@ -55,8 +55,8 @@ def plan_specs() -> st.SearchStrategy[PlanSpec]:
 def build_plan(
     spec: PlanSpec, graph: QGraph, choices: Mapping[str, Choice], input_mode: InputMode
 ) -> Plan:
-    with mock.patch("edgekit.converters.schedule.facts.COLUMNS", (1,)):
-        facts = facts_with_compact_pairs(graph, choices, input_mode)
+    with mock.patch("edgekit.converters.schedule.pair_options.COLUMNS", (1,)):
+        facts = gather_facts(graph, choices, input_mode, compact=True)
     pairs = list(_pairs(spec, facts, choices))
     accumulating = [item.name for item in facts.items if item.accumulates]
     for position in spec.whole[: len(accumulating)]:

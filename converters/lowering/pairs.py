@@ -86,10 +86,11 @@ def between_steps(pair: Pair, operand: Operand) -> Operand:
     be in the map, even if a tile holds only some.
     """
     rows = pair.kept_rows or pair.tile_rows
+    held = pair.block_row_bytes if pair.kept else pair.tile_row_bytes
     return dataclasses.replace(
         operand,
         buffer=pair.kept or pair.tile,
-        bytes=rows * pair.block_row_bytes,
+        bytes=rows * held,
         row_bytes=pair.block_row_bytes,
         ring_rows=max(rows, 1),
     )

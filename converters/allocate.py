@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,23 +34,26 @@ def _align(offset: int) -> int:
     return -(-offset // BUFFER_ALIGN) * BUFFER_ALIGN
 
 
+class _Conflict(NamedTuple):
+    """How far from a buffer another one must start that lives at the same time, in whole words."""
+
+    other: int
+    above: int
+    """Least offset of the buffer itself above that of the other one."""
+    below: int
+    """Least offset of the other one above that of the buffer itself."""
+
+
 @dataclass(frozen=True)
 class _Problem:
     buffers: tuple[Buffer, ...]
-    conflicts: tuple[tuple[int, ...], ...]
-    gaps: Mapping[tuple[int, int], int]
-    """(upper, lower) -> least offset of upper - offset of lower at which they may share bytes."""
+    conflicts: tuple[tuple[_Conflict, ...], ...]
     bound: int
 
     def affordable(self, rounds: int, *, comparisons: int) -> int:
         """How many rounds over all buffers are within ``comparisons``, at most ``rounds``."""
         pairs = sum(len(others) for others in self.conflicts)
         return min(rounds, comparisons // max(pairs, 1))
-
-    def clearance(self, upper: int, lower: int) -> int:
-        """Least offset of ``upper`` above that of ``lower``."""
-        size = self.buffers[lower].bytes
-        return min(size, self.gaps.get((upper, lower), size))
 
 
 def allocate(program: Program) -> Image:
@@ -89,12 +93,21 @@ def _problem(buffers: Sequence[Buffer], overlaps: Iterable[Overlap]) -> _Problem
         gaps[source, output] = _gap(overlap.distance)
         if overlap.distance_bottom_up is not None:
             gaps[output, source] = _gap(overlap.distance_bottom_up)
+    sizes = [_align(buffer.bytes) for buffer in buffers]
+
+    def clearance(upper: int, lower: int) -> int:
+        return min(sizes[lower], gaps.get((upper, lower), sizes[lower]))
+
     conflicts = tuple(
-        tuple(j for j, b in enumerate(buffers) if j != i and a.alive_with(b))
+        tuple(
+            _Conflict(j, clearance(i, j), clearance(j, i))
+            for j, b in enumerate(buffers)
+            if j != i and a.alive_with(b)
+        )
         for i, a in enumerate(buffers)
     )
     bound = _lower_bound(buffers, gaps)
-    return _Problem(tuple(buffers), conflicts, gaps, bound)
+    return _Problem(tuple(buffers), conflicts, bound)
 
 
 def _gap(distance: int) -> int:
@@ -142,21 +155,18 @@ def _live_sets(buffers: Sequence[Buffer]) -> list[frozenset[int]]:
     return [frozenset(np.flatnonzero(column).tolist()) for column in columns]
 
 
-def _lowest(problem: _Problem, placed: Mapping[int, int], item: int, least: int) -> int:
-    """The lowest feasible offset >= least of ``item`` among the placed buffers."""
+def _lowest(problem: _Problem, placed: Mapping[int, int], item: int) -> int:
+    """The lowest feasible offset of ``item`` among the placed buffers."""
     taken = sorted(
-        (
-            placed[other] - problem.clearance(other, item),
-            placed[other] + problem.clearance(item, other),
-        )
-        for other in problem.conflicts[item]
+        (placed[other] - below, placed[other] + above)
+        for other, above, below in problem.conflicts[item]
         if other in placed
     )
-    offset = _align(least)
+    offset = 0
     for below, above in taken:
         if offset <= below:
             break
-        offset = max(offset, _align(above))
+        offset = max(offset, above)
     return offset
 
 
@@ -195,7 +205,7 @@ def _squeaky_wheel(
             break
         top = [i for i in order if placed[i] + problem.buffers[i].bytes == reached]
         squeaky = random.choice(top)
-        neighbours = [squeaky, *problem.conflicts[squeaky]]
+        neighbours = [squeaky, *(conflict.other for conflict in problem.conflicts[squeaky])]
         front = random.sample(neighbours, k=random.randint(1, len(neighbours)))
         order = front + [i for i in order if i not in front]
     return best, best_peak
@@ -204,7 +214,7 @@ def _squeaky_wheel(
 def _place_in_order(problem: _Problem, order: Iterable[int]) -> tuple[dict[int, int], int]:
     placed: dict[int, int] = {}
     for item in order:
-        placed[item] = _lowest(problem, placed, item, 0)
+        placed[item] = _lowest(problem, placed, item)
     return placed, _peak(problem, placed)
 
 
@@ -215,32 +225,76 @@ def _peak(problem: _Problem, placed: Mapping[int, int]) -> int:
 def _branch_and_bound(
     problem: _Problem, offsets: dict[int, int], peak: int
 ) -> tuple[dict[int, int], int]:
-    best, best_peak, nodes = dict(offsets), peak, 0
-    everything = frozenset(range(len(problem.buffers)))
-    node_limit = problem.affordable(NODE_LIMIT, comparisons=NODE_PAIRS)
+    search = _Search(problem, offsets, peak)
+    search.place(_Lowest(dict.fromkeys(range(len(problem.buffers)), 0), {}), 0)
+    return search.best, search.best_peak
 
-    def search(placed: dict[int, int], least: int, remaining: frozenset[int]) -> None:
-        nonlocal best, best_peak, nodes
-        nodes += 1
-        if nodes > node_limit or best_peak <= problem.bound:
+
+@dataclass(frozen=True)
+class _Lowest:
+    """The lowest feasible offset of every buffer that waits, not below the one placed last.
+
+    pending: where those that may only start together with a placed buffer go from there.
+    """
+
+    offsets: Mapping[int, int]
+    pending: Mapping[int, int]
+
+
+class _Search:
+    """Places buffers in order of offset: what is placed only pushes the waiting ones up."""
+
+    def __init__(self, problem: _Problem, best: Mapping[int, int], best_peak: int) -> None:
+        self.best, self.best_peak = dict(best), best_peak
+        self._problem, self._placed, self._nodes = problem, dict[int, int](), 0
+        self._node_limit = problem.affordable(NODE_LIMIT, comparisons=NODE_PAIRS)
+        self._sizes = [buffer.bytes for buffer in problem.buffers]
+        self._pushed = [[0] * len(self._sizes) for _ in self._sizes]
+        self._beside: list[list[int]] = [[] for _ in self._sizes]
+        for item, conflicts in enumerate(problem.conflicts):
+            for conflict in conflicts:
+                self._pushed[item][conflict.other] = conflict.below
+                if conflict.above == 0:
+                    self._beside[item].append(conflict.other)
+
+    def place(self, lowest: _Lowest, least: int) -> None:
+        """Try the waiting buffers at their lowest offsets."""
+        self._nodes += 1
+        if self._nodes > self._node_limit or self.best_peak <= self._problem.bound:
             return
-        if not remaining:
-            best, best_peak = dict(placed), _peak(problem, placed)
+        offsets, sizes = lowest.offsets, self._sizes
+        if not offsets:
+            self.best, self.best_peak = dict(self._placed), _peak(self._problem, self._placed)
             return
-        positions = {i: _lowest(problem, placed, i, least) for i in remaining}
-        ends = {i: positions[i] + problem.buffers[i].bytes for i in remaining}
-        if max(ends.values()) >= best_peak:
+        ends = [offset + sizes[i] for i, offset in offsets.items()]
+        if max(ends) >= self.best_peak:
             return
         # A buffer that could still be placed wholly below another must not be skipped over it.
-        horizon = min(ends.values())
+        horizon = min(ends)
         candidates = sorted(
-            (i for i in remaining if positions[i] < horizon),
-            key=lambda i: (positions[i], -problem.buffers[i].bytes, i),
+            (offset, -sizes[i], i) for i, offset in offsets.items() if offset < horizon
         )
-        for item in candidates:
-            placed[item] = positions[item]
-            search(placed, positions[item], remaining - {item})
-            del placed[item]
+        for offset, _, item in candidates:
+            self._placed[item] = offset
+            self.place(self._pushed_up(lowest, least, item), offset)
+            del self._placed[item]
 
-    search({}, 0, everything)
-    return best, best_peak
+    def _pushed_up(self, lowest: _Lowest, least: int, item: int) -> _Lowest:
+        """What is lowest once ``item`` is placed there, too."""
+        offsets, pushed = dict(lowest.offsets), self._pushed[item]
+        place = offsets.pop(item)
+        pending = {i: offset for i, offset in lowest.pending.items() if i in offsets}
+        if place > least:
+            offsets |= {i: max(offsets[i], offset) for i, offset in pending.items()}
+            pending = {}
+        result = {
+            i: offset if offset > (other := place + pushed[i]) else other
+            for i, offset in offsets.items()
+        }
+        for i in self._beside[item]:
+            if offsets.get(i, place + 1) <= place:
+                pending[i] = max(pending.get(i, 0), result[i])
+                result[i] = place
+        for i in [i for i in pending if result[i] > place]:
+            result[i] = max(result[i], pending.pop(i))
+        return _Lowest(result, pending)

@@ -13,6 +13,8 @@ from edgekit.converters.allocate import allocate, lower_bound
 from edgekit.converters.choose import Choice, choose
 from edgekit.converters.lowering.lower import lower
 from edgekit.converters.schedule.again import Again, computed_again, with_skips_again
+from edgekit.converters.schedule.crowded import crowded_segments
+from edgekit.converters.schedule.facts import Facts
 from edgekit.converters.schedule.flows import Goal
 from edgekit.converters.schedule.gather import gather_facts
 from edgekit.converters.schedule.layerwise import layerwise
@@ -37,6 +39,8 @@ Progress = Callable[[str], None]
 
 COST_FACTOR = 1.25
 """Without a budget, no plan is taken that the model puts above this multiple of the fastest one."""
+REPAIRS = 4
+"""Searches, each of which knows what the plan of the one before could not overlap."""
 PLACED = 6
 """Candidates that are placed: the search's bytes are a model of what placement reaches."""
 
@@ -220,23 +224,28 @@ class _Planner:
         """The least RAM with a first stage in patches; layer by layer where that needs less."""
         extra = self._extra_macs() if self._budget.max_extra_macs is not None else None
         candidates = search_patches(self._facts, extra_macs=extra)
-        return self._least(self.layerwise(), candidates)
+        return self._least_of(self.layerwise(), candidates)
 
     def best(self) -> Planned:
         base = self.layerwise()
         if self._budget.max_ram_bytes is not None:
             return self._fastest_that_fits(base, self._budget.max_ram_bytes)
         if self._budget.max_extra_macs is not None:
-            return self._least(base, self._search(by_macs=True))
-        candidates = self._search()
-        limit = COST_FACTOR * min(c.instructions for c in candidates)
-        return self._least(base, [c for c in candidates if c.instructions <= limit])
+            return self._least(base, lambda facts: self._search(facts, by_macs=True))
+        return self._least(base, self._fast_enough)
 
-    def _search(self, *, by_macs: bool = False, recompute: bool = False) -> list[Candidate]:
+    def _fast_enough(self, facts: Facts) -> list[Candidate]:
+        candidates = self._search(facts)
+        limit = COST_FACTOR * min(c.instructions for c in candidates)
+        return [c for c in candidates if c.instructions <= limit]
+
+    def _search(
+        self, facts: Facts, *, by_macs: bool = False, recompute: bool = False
+    ) -> list[Candidate]:
         unbounded = recompute and self._budget.max_extra_macs is None
         goal = Goal(by_macs, None if unbounded else self._extra_macs())
         strips = self._budget.schedule != "stream"
-        return search(self._facts, goal, strips=strips, progress=self._progress)
+        return search(facts, goal, strips=strips, progress=self._progress)
 
     def _extra_macs(self) -> int:
         """How many more than the layers have, of which some may be there twice."""
@@ -259,8 +268,19 @@ class _Planner:
                 if all(segment.parts == 1 for segment in candidate.plan.segments):
                     raise
 
-    def _least(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
-        """The least RAM of all; the layerwise plan where no other one needs less."""
+    def _least(self, base: Planned, find: Callable[[Facts], Sequence[Candidate]]) -> Planned:
+        """The least RAM of all, also of what ``find`` finds where the best one is not packed well."""
+        best, facts = base, self._facts
+        for _ in range(REPAIRS):
+            best = self._least_of(best, find(facts))
+            crowded = crowded_segments(best.plan, best.image, facts) - facts.apart
+            if not crowded:
+                break
+            facts = dataclasses.replace(facts, apart=facts.apart | crowded)
+        return best
+
+    def _least_of(self, base: Planned, candidates: Sequence[Candidate]) -> Planned:
+        """The least RAM of all; ``base`` where no other one needs less."""
         best = base
         programs = list(itertools.islice(self._programs(candidates), PLACED))
         bounds = [lower_bound(program) for program, _ in programs]
@@ -276,30 +296,36 @@ class _Planner:
         return best
 
     def _fastest_that_fits(self, base: Planned, max_ram_bytes: int) -> Planned:
+        """Plans without recomputation first; where nothing fits, the least RAM whatever the budget is."""
         if base.ram_bytes <= max_ram_bytes:
             return base
-        least = base
-        for placed in self._by_speed(max_ram_bytes - base.ram_bytes + base.image.arena_bytes):
-            if placed.ram_bytes <= max_ram_bytes:
-                return placed
-            least = min(least, placed, key=lambda p: p.ram_bytes)
-        return least
-
-    def _by_speed(self, arena_bytes: int) -> Iterator[Planned]:
-        """Plans that may fit, those without recomputation first, the fastest first."""
+        least, arena_bytes = base, max_ram_bytes - base.ram_bytes + base.image.arena_bytes
         for recompute in (False, True):
-            candidates = self._search(recompute=recompute)
-            fitting = [c for c in candidates if c.arena_bytes <= arena_bytes]
-            near = [c for c in candidates if c.arena_bytes > arena_bytes][:1]
-            ordered = sorted([*near, *fitting], key=lambda c: c.instructions)
-            yield from self._placed([*ordered[:PLACED], *candidates[:1]])
+            candidates = self._search(self._facts, recompute=recompute)
+            for placed in self._by_speed(candidates, arena_bytes):
+                if placed.ram_bytes <= max_ram_bytes:
+                    return placed
+            least = self._least_of(least, candidates)
+            if least.ram_bytes <= max_ram_bytes:
+                return least
             if self._budget.max_extra_macs is not None:
-                return
+                break
+        return self._least(least, lambda facts: self._search(facts, by_macs=True, recompute=True))
+
+    def _by_speed(self, candidates: Sequence[Candidate], arena_bytes: int) -> Iterator[Planned]:
+        """Plans that may fit, the fastest first."""
+        fitting = [c for c in candidates if c.arena_bytes <= arena_bytes]
+        near = [c for c in candidates if c.arena_bytes > arena_bytes][:1]
+        ordered = sorted([*near, *fitting], key=lambda c: c.instructions)
+        yield from self._placed(ordered[:PLACED])
 
 
 def with_least_ram(
     graph: QGraph, target: Target, budget: Budget, *, kernels: str = "auto"
 ) -> Planned:
-    """The plan that needs the least RAM of all, whatever it computes again."""
-    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9, plan=None)
-    return plan_model(graph, target, unbounded, kernels=kernels)
+    """The plan that needs the least RAM of all, whatever it computes again.
+
+    As ``max_ram_bytes`` its bytes are enough: a budget that nothing fits finds the same.
+    """
+    nothing_fits = dataclasses.replace(budget, max_ram_bytes=1, max_extra_macs=None, plan=None)
+    return plan_model(graph, target, nothing_fits, kernels=kernels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from edgekit.limits import check_float_work, check_graph
 from edgekit.manifest import DeadChannels, Manifest
 from edgekit.ops import operator_of
 from edgekit.ops._accumulators import check_accumulators
+from edgekit.program import InputMode
 from edgekit.reference import PLAN_FILE, SAMPLE_COUNT, reference_files
 from edgekit.target import Target
 from edgekit.version import VERSION
@@ -263,15 +265,16 @@ def convert_model(
         ),
         reference,
     )
-    _check_fit(model, sources, options)
+    _check_fit(model, planned, sources.manifest, options)
     return sources
 
 
-def _check_fit(model: IntegerModel, sources: Sources, options: ConvertOptions) -> None:
-    manifest = sources.manifest
+def _check_fit(
+    model: IntegerModel, planned: Planned, manifest: Manifest, options: ConvertOptions
+) -> None:
     limits = [limit for limit in (options.budget.max_ram_bytes, options.target.sram_bytes) if limit]
     if limits and manifest.ram_bytes > min(limits):
-        raise DoesNotFitError(_too_much_ram(model, manifest, options, min(limits)))
+        raise DoesNotFitError(_too_much_ram(model, planned, manifest, options, min(limits)))
     flash = options.target.flash_bytes
     if flash and manifest.flash_bytes > flash:
         raise DoesNotFitError(
@@ -281,7 +284,7 @@ def _check_fit(model: IntegerModel, sources: Sources, options: ConvertOptions) -
 
 
 def _too_much_ram(
-    model: IntegerModel, manifest: Manifest, options: ConvertOptions, limit: int
+    model: IntegerModel, planned: Planned, manifest: Manifest, options: ConvertOptions, limit: int
 ) -> str:
     """What is needed, the least that is possible, and what would make it fit."""
     budget = options.budget
@@ -292,20 +295,30 @@ def _too_much_ram(
     if budget.schedule != "auto":
         return f"{text}; use --schedule auto"
     ways = []
-    for mode in dict.fromkeys((budget.input_mode, "stream")):
+    modes: tuple[InputMode, ...] = (budget.input_mode, "stream")
+    for mode in dict.fromkeys(modes):
         try:
-            least = with_least_ram(
-                model.graph, options.target, dataclasses.replace(budget, input_mode=mode)
-            )
+            least = _with_least_ram(model, planned, options, mode)
         except BadInputError:
             continue  # the model has no rows
         macs = least.image.program.macs_executed / max(manifest.macs_legalized, 1) * 100 - 100
         ways.append(
             f"--input {mode} needs at least {least.ram_bytes} (arena {least.image.arena_bytes}, "
-            f"{macs:.0f}% extra MACs)"
+            f"{math.ceil(macs)}% extra MACs)"
         )
     peak = max(manifest.layers, key=lambda layer: sum(b.bytes for b in layer.buffers))
     return (
         f"{text}; {', '.join(ways)}; else lower the input resolution, or the channels around "
         f"{peak.op} '{peak.source or peak.name}'"
     )
+
+
+def _with_least_ram(
+    model: IntegerModel, planned: Planned, options: ConvertOptions, mode: InputMode
+) -> Planned:
+    """The plan of an input mode that needs the least RAM: ``planned`` itself where it is that."""
+    budget = options.budget
+    if mode == budget.input_mode and budget.max_extra_macs is None and budget.plan is None:
+        return planned
+    other = dataclasses.replace(budget, input_mode=mode)
+    return with_least_ram(model.graph, options.target, other, kernels=options.kernels)

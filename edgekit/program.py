@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -148,6 +149,11 @@ class RowLoop:
         """The input rows that an output row reads, top to bottom."""
         return [r for r in self.rows.inputs_of(output_row, self.input_height) if r is not None]
 
+    @functools.cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """For every output row, its input rows from the first to behind the last."""
+        return self.rows.spans(self.output_height, self.input_height)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -216,7 +222,6 @@ class Step:
     source: str
     macs: int
     kernel: Kernel | None
-    struct: CStruct | None
     binding: Binding
     operands: tuple[Operand, ...]
     output: Operand
@@ -226,6 +231,13 @@ class Step:
     fill: int | None = None
     padding_value: int | None = None
     call: Call | None = None
+
+    @functools.cached_property
+    def struct(self) -> CStruct | None:
+        """The layer struct with packed weights; None where there is no kernel."""
+        if self.kernel is None or self.call is None:
+            return None
+        return self.kernel.pack(self.call, self.binding)
 
     @property
     def copies_rows(self) -> bool:
@@ -309,7 +321,8 @@ def _reads(step: Step, firings: Firings) -> bool:
     """Whether firings read anything; the windows of some rows may see nothing but padding."""
     if step.loop is None or (step.kernel is not None and step.kernel.accumulates):
         return True
-    return any(step.loop.rows_of(firings.row + i) for i in range(firings.count))
+    spans = step.loop.spans[firings.row : firings.row + firings.count]
+    return any(first < end for first, end in spans)
 
 
 def _completes(step: Step, firings: Firings) -> bool:

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,19 @@ class Axis:
             else None
             for position in positions
         ]
+
+    def spans(self, outputs: int, input_size: int) -> list[tuple[int, int]]:
+        """From the first to behind the last input under each of the outputs; (0, 0): all is padding."""
+        if self.upsampling != 1:
+            windows = (self.inputs_of(output, input_size) for output in range(outputs))
+            return [_span([place for place in window if place is not None]) for window in windows]
+        start = np.arange(outputs) * self.stride - self.pad_before
+        first_tap = np.maximum(-(start // self.dilation), 0)
+        last_tap = np.minimum((input_size - 1 - start) // self.dilation, self.kernel - 1)
+        inside = first_tap <= last_tap
+        first = np.where(inside, start + first_tap * self.dilation, 0).tolist()
+        end = np.where(inside, start + last_tap * self.dilation + 1, 0).tolist()
+        return list(zip(first, end, strict=True))
 
     def taps_inside(self, input_size: int) -> int:
         """The taps of all outputs that are no padding."""
@@ -101,6 +117,14 @@ class RowTable:
     def inputs_of(self, output: int, input_size: int) -> list[int | None]:
         """The input rows of an output row; none is padding."""
         return list(self.rows[output])
+
+    def spans(self, outputs: int, input_size: int) -> list[tuple[int, int]]:
+        """From the first to behind the last input row of each of the outputs."""
+        return [_span(rows) for rows in self.rows[:outputs]]
+
+
+def _span(places: Sequence[int]) -> tuple[int, int]:
+    return (min(places), max(places) + 1) if places else (0, 0)
 
 
 RowMap = Axis | RowTable

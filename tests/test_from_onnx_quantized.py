@@ -39,7 +39,20 @@ from edgekit.interpret import interpret  # noqa: E402
 from edgekit.ir import QGraph  # noqa: E402
 from edgekit.runners.source_layers import rounding_share  # noqa: E402
 
+
+def averaged_functions() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    """Functions whose results onnxruntime's quantizer leaves in float, as what reads them averages."""
+    parts = [
+        *(torch.nn.Conv2d(3, 6, 3, padding=1), torch.nn.Tanh(), torch.nn.AvgPool2d(2)),
+        *(torch.nn.Conv2d(6, 8, 3, padding=1), torch.nn.Hardswish(), torch.nn.AvgPool2d(2)),
+        torch.nn.Conv2d(8, 4, 3),
+    ]
+    module = torch_models.randomize(torch.nn.Sequential(*parts))
+    return module, (torch_models.noise(1, 3, 16, 16),)
+
+
 NETWORKS = {
+    "averaged_functions": averaged_functions,
     "ds_cnn": torch_models.ds_cnn,
     "resnet8": torch_models.resnet8,
     "mobile_net_v3": ZOO["mobile_net_v3"],
@@ -54,6 +67,7 @@ KINDS = [
     ("mobile_net_v3", "QDQ-Int8-Int8"),
     ("mobile_net_v3", "QOperator-UInt8-Int8"),
     ("dense_net", "QDQ-UInt8-Int8-channel"),
+    ("averaged_functions", "QDQ-Int8-Int8-channel"),
 ]
 """Networks and what onnxruntime's quantizer makes of them; DenseNet keeps batch norms in float."""
 

@@ -89,7 +89,14 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "sum_channels": lambda m, y: y.sum(1, keepdim=True),
     "amax_map": lambda m, y: y.amax((2, 3)),
     "amax_channels": lambda m, y: y.amax(1, keepdim=True),
+    "max_of_channels": lambda m, y: y - y.max(1, keepdim=True)[0],
+    "max_of_rows": lambda m, y: y.max(2).values,
+    "min_of_channels": lambda m, y: y.min(1)[0],
+    "max_of_all": lambda m, y: y - y.max(),
     "mean_channels": lambda m, y: y.mean(1, keepdim=True),
+    "mean_channels_last": lambda m, y: y.permute(0, 2, 3, 1).mean((1, 2)),
+    "amax_channels_last": lambda m, y: y.permute(0, 2, 3, 1).amax((1, 2), keepdim=True),
+    "sum_channels_and_rows": lambda m, y: y.sum((1, 2)),
     "split_pooled": lambda m, y: torch.cat([y.amax(1, True), y.mean(1, True)], 1),
 }
 
@@ -107,6 +114,13 @@ def prepared(function: Callable[..., Any]) -> tuple[nn.Module, torch.Tensor]:
 def test_operator_is_what_pytorch_computes(name: str) -> None:
     module, x = prepared(OPERATORS[name])
     assert_same_function(module, (x,))
+
+
+def test_mean_of_a_map_with_its_channels_last_moves_nothing() -> None:
+    """As ConvNeXt-like networks end: stored channels last, no transpose is left."""
+    module, x = prepared(OPERATORS["mean_channels_last"])
+    graph = assert_same_function(module, (x,))
+    assert [node.op for node in graph.nodes if node.op in ("mean", "transpose")] == ["mean"]
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -129,6 +143,8 @@ SEARCHES: dict[str, Callable[..., Any]] = {
     "everything": lambda m, y: y.argmax(),
     "least": lambda m, y: y.argmin(1),
     "viewed": lambda m, y: y.argmax(1).flatten(1),
+    "places_of_max": lambda m, y: y.max(1)[1],
+    "places_of_min": lambda m, y: y.min(2, keepdim=True).indices,
 }
 
 

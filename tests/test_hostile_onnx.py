@@ -89,6 +89,28 @@ def nested(depth: int) -> Any:
     return model_of([node], {"x": MAP}, constants=[tensor("c", True, np.bool_)])
 
 
+def dequantized(shape: tuple[int, ...], **attributes: Any) -> Any:
+    """x plus a constant of two scales."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["c", "scale"], ["d"], **attributes),
+        helper.make_node("Add", ["x", "d"], ["y"]),
+    ]
+    constants = [tensor("c", np.ones(shape), np.int8), tensor("scale", [0.5, 0.25])]
+    return model_of(nodes, {"x": (1, 2)}, constants=constants)
+
+
+def cast_to_text() -> Any:
+    nodes = [
+        helper.make_node("Cast", ["c"], ["t"], to=TensorProto.STRING),
+        helper.make_node("Add", ["x", "t"], ["y"]),
+    ]
+    return model_of(nodes, {"x": MAP}, constants=[tensor("c", [1.0])])
+
+
+def gemm(c: tuple[int, ...]) -> Any:
+    return one_node("Gemm", (2, 3), constants={"B": noise(3, 4), "C": noise(*c)})
+
+
 def huge_fold() -> Any:
     """A constant of 1 GiB out of a few bytes."""
     nodes = [
@@ -146,6 +168,25 @@ BAD: Mapping[str, tuple[Callable[[], Any], str]] = {
         lambda: one_node("Conv", (1, 4, 2, 2), constants={"W": noise(4, 4, 3, 3)}),
         "Conv 'y': its result of shape \\(1, 4, 0, 0\\) is empty",
     ),
+    "bias_of_other_shape": (
+        lambda: gemm((3, 4)), r"Gemm 'y': its C of shape \(3, 4\) does not broadcast to \(2, 4\)",
+    ),
+    "bias_of_more_axes": (lambda: gemm((5, 2, 4)), r"its C of shape \(5, 2, 4\) does not broadcast"),
+    "axis_as_text": (
+        lambda: dequantized((1, 2), axis="one"),
+        "DequantizeLinear 'd': its attribute 'axis' is STRING, not INT",
+    ),
+    "number_as_list": (lambda: one_node("Elu", MAP, alpha=[1.0]), "'alpha' is FLOATS, not FLOAT"),
+    "number_as_empty_list": (
+        lambda: changed(
+            dequantized((1, 2)),
+            lambda graph: graph.node[0].attribute.append(
+                helper.make_attribute("axis", [], attr_type=onnx.AttributeProto.INTS)
+            ),
+        ),
+        "'axis' is an empty list, not INT",
+    ),
+    "two_scales_for_a_number": (lambda: dequantized(()), "'d': 2 scales for an axis of 1"),
     "axis_outside": (lambda: one_node("Softmax", MAP, axis=9), "inputs do not fit"),
     "cycle": (
         lambda: chain(relu("b", "a"), relu("a", "b"), relu("x", "y")),
@@ -197,6 +238,10 @@ UNSUPPORTED: Mapping[str, tuple[Callable[[], Any], str]] = {
         ),
         "export without control flow",
     ),
+    "if_without_a_condition": (
+        lambda: chain(helper.make_node("If", [""], ["y"])), "If 'y': its condition is computed",
+    ),
+    "constant_cast_to_text": (cast_to_text, "Cast 't': its result is <U32; only numbers"),
     "computed_weights": (
         lambda: chain(relu("x", "w"), helper.make_node("Conv", ["x", "w"], ["y"])),
         "Conv 'y': ",

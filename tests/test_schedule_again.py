@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from support.graphs import HALF_3, SAME_3, GraphBuilder, square
 from edgekit.artifact import Artifact
 from edgekit.converters.plan_model import Budget
 from edgekit.converters.schedule.again import computed_again
+from edgekit.converters.schedule.plan import Plan, PlannedSegment
+from edgekit.converters.schedule.plan_file import plan_content
 from edgekit.inputs import seeded_samples
 from edgekit.interpret import interpret
 from edgekit.ir import QGraph
@@ -45,11 +48,14 @@ def macs_of(graph: QGraph) -> int:
 
 
 def converted(graph: QGraph, mode: InputMode, percent: float) -> Artifact:
+    return placed(graph, Budget(input_mode=mode, max_extra_macs=percent))
+
+
+def placed(graph: QGraph, budget: Budget) -> Artifact:
     random = np.random.default_rng(0)
     shape = graph.tensors[graph.inputs[0].tensor].shape
     samples = tuple((random.integers(-128, 128, shape).astype(np.int8),) for _ in range(2))
     model = IntegerModel(graph, samples, None, {}, macs_of(graph))
-    budget = Budget(input_mode=mode, max_extra_macs=percent)
     options = ConvertOptions(load_target("cortex-m4"), budget=budget)
     return Artifact(convert_model(model, options))
 
@@ -101,3 +107,20 @@ def test_a_pulled_input_is_read_twice() -> None:
     assert again.repeats.pulled == ("image/again_0",)
     stream, pull = (converted(two_levels(), mode, 20).manifest for mode in BY_ROWS)
     assert pull.arena_bytes < stream.arena_bytes
+
+
+@pytest.mark.parametrize("primitive", ["H", "B"])
+def test_the_second_reading_may_come_in_parts(primitive: Literal["H", "B"], tmp_path: Path) -> None:
+    """Each strip or patch of the layers that run again reads its own window of the input."""
+    (again,) = computed_again(two_levels(), "pull", max_macs=None)
+    names = [node.name for node in again.graph.nodes]
+    begin = names.index("image/again_0")
+    segments = [PlannedSegment("L", (name,)) for name in names[:begin]]
+    segments.append(PlannedSegment(primitive, tuple(names[begin:]), parts=3))
+    plan = Plan(again.graph, tuple(segments), "pull", repeats=again.repeats)
+    artifact = placed(two_levels(), Budget(input_mode="pull", plan=plan_content(plan)))
+    folder = artifact.save(tmp_path / "model")
+    assert validate(folder, ValidateOptions(on=("host",), samples=3)).assert_ok()
+    samples = seeded_samples(artifact.manifest.inputs, 2, seed=0)
+    touched = run_host(folder, samples, paint=True).arena_touched_bytes
+    assert touched == artifact.manifest.arena_bytes

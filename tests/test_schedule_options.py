@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,9 @@ from edgekit.interpret import interpret
 from edgekit.ir import QGraph
 from edgekit.manifest import load_manifest
 from edgekit.ops import operator_of
+from edgekit.ops._blocks import Blocks
 from edgekit.ops.add import Add
+from edgekit.ops.lookup import Lookup
 from edgekit.ops.mean import Mean
 from edgekit.pipeline import ConvertOptions, IntegerModel, convert_model
 from edgekit.program import InputMode
@@ -153,3 +156,33 @@ def test_they_run(schedule: str, percent: float | None, tmp_path: Path) -> None:
         values = interpret(network(), sample, outputs_only=True)
         assert np.array_equal(outputs[0], values[network().outputs[0].tensor])
     assert result.arena_touched_bytes == image.arena_bytes
+
+
+@functools.cache
+def super_resolution() -> IntegerModel:
+    """Its least plan is one of those that placement brings below others the search puts below it."""
+    b = GraphBuilder("super_resolution", seed=3)
+    wide = square(dataclasses.replace(SAME_3, kernel=5, pad_before=2, pad_after=2))
+    x = b.conv2d(b.input("image", (1, 40, 56, 1)), 16, wide)
+    x = b.conv2d(b.node("lookup", Lookup("tanh"), x), 12, square(SAME_3))
+    x = b.conv2d(b.node("lookup", Lookup("tanh"), x), 9, square(SAME_3))
+    graph = b.graph(b.node("depth_to_space", Blocks(3, "block_major"), x))
+    return IntegerModel(graph, (), None, {}, 1)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "mode"), [("auto", "resident"), ("auto", "stream"), ("reference", "pull")]
+)
+def test_the_least_ram_that_a_refusal_names_is_enough(kernels: str, mode: InputMode) -> None:
+    def needed(max_ram_bytes: int) -> int:
+        budget = Budget(input_mode=mode, max_ram_bytes=max_ram_bytes)
+        options = ConvertOptions(TARGET("cortex-m7"), kernels=kernels, budget=budget)
+        return convert_model(super_resolution(), options).manifest.ram_bytes
+
+    with pytest.raises(DoesNotFitError) as caught:
+        needed(1000)
+    (line,) = caught.value.lines
+    least = int(line.split(f"--input {mode} needs at least ")[1].split()[0])
+    assert needed(least) == least
+    with pytest.raises(DoesNotFitError):
+        needed(least - 1)

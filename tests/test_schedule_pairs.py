@@ -23,7 +23,7 @@ Row = tuple[int, int]
 def a_step(rows: Axis, input_height: int) -> Step:
     loop = RowLoop(rows, input_height, rows.output_size(input_height), 5, 2 * BLOCKS)
     operand = Operand("t", "arena", "t")
-    return Step("layer", "op", "", 0, None, None, Binding(()), (operand,), operand, loop=loop)
+    return Step("layer", "op", "", 0, None, Binding(()), (operand,), operand, loop=loop)
 
 
 def geometry(primitive: str, axis: Axis, height: int) -> tuple[Pair, RowLoop]:

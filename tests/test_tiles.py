@@ -40,7 +40,7 @@ from edgekit.reference import Reference
 from edgekit.runners.host import run_host
 from edgekit.runners.layer_trace import FiredRows
 from edgekit.target import load_target
-from edgekit.window import Axis, Window
+from edgekit.window import Axis, RowTable, Window
 
 TILED_MODES: tuple[InputMode, ...] = ("resident", "pull", "overwrite")
 OPS = ("add", "average_pool2d", "concat", "conv2d", "depthwise_conv2d", "max_pool2d", "mean", "mul")
@@ -138,6 +138,23 @@ def test_part_of_an_axis_sees_what_the_axis_sees() -> None:
                 assert shifted == seen, (axis, size, begin, end)
                 count += 1
     assert count > 20_000
+
+
+def test_spans_reach_from_the_first_to_the_last_input() -> None:
+    """Of every small window, with inputs side by side and apart, and of a table."""
+    count = 0
+    sizes = itertools.product(*[range(1, 4)] * 4, range(1, 7))
+    for kernel, stride, dilation, upsampling, size in sizes:
+        for before, after in itertools.product(range(kernel + 2), repeat=2):
+            axis = Axis(kernel, stride, dilation, before, after, upsampling)
+            outputs = max(axis.output_size(size), 0)
+            seen = [axis.inputs_of(o, size) for o in range(outputs)]
+            rows = [[i for i in taps if i is not None] for taps in seen]
+            wanted = [(min(r), max(r) + 1) if r else (0, 0) for r in rows]
+            assert axis.spans(outputs, size) == wanted, (axis, size)
+            count += outputs
+    assert count > 20_000
+    assert RowTable(((2, 1), (0, 0), (3, 3))).spans(2, 4) == [(1, 3), (0, 1)]
 
 
 @pytest.mark.parametrize("target", ["host", "cortex-m4"])

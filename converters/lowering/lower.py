@@ -204,8 +204,7 @@ class _Lowering:
     def _add_tiles(self, planned: PlannedSegment) -> None:
         """Append the steps of a segment for one strip or patch after the other."""
         first_step, begin = len(self._steps), len(self._script)
-        takes_input = self._streamed and not self._steps
-        arriving = [port.tensor for port in self._graph.inputs if takes_input]
+        arriving = self._arriving(planned)
         tiles = tiles_of(planned, self._storage, self._choices, arriving=arriving)
         if tiles is None:
             raise UnsupportedError(
@@ -226,8 +225,16 @@ class _Lowering:
         segment = Segment(planned.primitive, first_step, steps, begin, end, planned.parts)
         self._segments.append(segment)
 
+    def _arriving(self, planned: PlannedSegment) -> dict[str, str | None]:
+        """The tensors into which a segment in parts reads the input, with the layers that do so once
+        more."""
+        takes_input = self._streamed and not self._steps
+        first = {port.tensor: None for port in self._graph.inputs if takes_input}
+        made = {self._calls[name].output.name: name for name in planned.nodes}
+        return first | {name: made[name] for name in self._plan.repeats.pulled if name in made}
+
     def _tile_builders(
-        self, planned: PlannedSegment, tile: Tile, arriving: Sequence[str]
+        self, planned: PlannedSegment, tile: Tile, arriving: Mapping[str, str | None]
     ) -> Iterator[SegmentBuilder]:
         """One whose rows flow for a strip; one for each layer of a patch."""
         storage = self._storage.of_tile(tile.stored, tile.layouts)
@@ -238,8 +245,8 @@ class _Lowering:
             parts[:0] = [PlannedSegment("L", ())] if arriving else []
         for number, part in enumerate(parts):
             segment = SegmentBuilder(storage, tile.choices, part, len(self._steps), tile=tile)
-            for tensor in arriving if number == 0 else ():
-                segment.add_input(tensor)
+            for tensor, layer in arriving.items() if number == 0 else ():
+                segment.add_input(tensor, layer)
             for name in part.nodes:
                 segment.add(tile.calls[name])
             yield segment

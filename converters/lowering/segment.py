@@ -35,7 +35,7 @@ KnownSteps = dict[tuple[str, bool, bool], Step]
 
 
 class SegmentBuilder:
-    """Builds the steps and units of one segment; without ``pack`` only what a search looks at.
+    """Builds the steps and units of one segment.
 
     tile: the segment computes one strip or patch; ``storage`` and ``choices`` are then its own.
     known: the steps that builders over the same storage have made, shared by them.
@@ -48,14 +48,12 @@ class SegmentBuilder:
         planned: PlannedSegment,
         first_step: int,
         *,
-        pack: bool = True,
         tile: Tile | None = None,
         known: KnownSteps | None = None,
     ) -> None:
         self.storage, self._choices, self._planned = storage, choices, planned
         self._tile = tile
         self._first_step = first_step
-        self._pack = pack
         self._known: KnownSteps = {} if known is None else known
         self._nodes = frozenset(planned.nodes)
         self._flows = planned.primitive in ("C", "H")
@@ -78,7 +76,7 @@ class SegmentBuilder:
         arrives = self._tile.stored[tensor] if self._tile else None
         output = self.storage.operand(tensor, arrives)
         name = layer or step_name(self.storage.graph, INPUT_STEP)
-        step = Step(name, INPUT_STEP, port, 0, None, None, Binding((NHWC,)), (operand,), output)
+        step = Step(name, INPUT_STEP, port, 0, None, Binding((NHWC,)), (operand,), output)
         self._append(step, input_unit(self.storage, self._index(), tensor))
 
     def add_copy(self, tensor: str, index: int) -> None:
@@ -86,7 +84,7 @@ class SegmentBuilder:
         source = dataclasses.replace(source, row_bytes=0, ring_rows=1)
         output = Operand(tensor, "model_output", index=index, bytes=source.bytes)
         name = self._copy_name(index)
-        step = Step(name, "copy", tensor, 0, None, None, Binding((NHWC,)), (source,), output)
+        step = Step(name, "copy", tensor, 0, None, Binding((NHWC,)), (source,), output)
         unit = layer_unit(self.storage, self._index(), step)
         unit = dataclasses.replace(unit, output=name)
         self._append(step, unit)
@@ -118,7 +116,7 @@ class SegmentBuilder:
             row_bytes=source.bytes // rows,
             ring_rows=rows,
         )
-        step = Step(name, op, tensor, 0, None, None, Binding((NHWC,)), (source,), output)
+        step = Step(name, op, tensor, 0, None, Binding((NHWC,)), (source,), output)
         self._append(step, output_unit(self.storage, self._index(), source, name))
         self._leaving.add(self.storage.root_of(tensor))
 
@@ -194,7 +192,6 @@ class SegmentBuilder:
             source=call.node.source,
             macs=operator.macs(call),
             kernel=kernel,
-            struct=kernel.pack(call, binding) if self._pack else None,
             binding=binding,
             operands=operands,
             output=self.storage.operand(call.output.name, self._computed(call)),

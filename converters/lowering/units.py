@@ -21,8 +21,7 @@ def layer_unit(storage: Storage, index: int, step: Step) -> Unit:
         reads = tuple(_whole(storage, o.tensor) for o in _read_operands(step))
         rows = np.array([storage.height(output)], np.int64)
         return Unit(((index, 0),), _merged(reads), output, rows)
-    spans = [loop.rows_of(y) for y in range(loop.output_height)]
-    reads = tuple(_by_rows(storage, o, spans) for o in _read_operands(step))
+    reads = tuple(_by_rows(storage, o, loop.spans) for o in _read_operands(step))
     firings = tuple((index, y) for y in range(loop.output_height))
     accumulates = step.kernel is not None and step.kernel.accumulates
     rows = np.arange(1, loop.output_height + 1)
@@ -40,7 +39,7 @@ def input_unit(storage: Storage, index: int, tensor: str) -> Unit:
 def output_unit(storage: Storage, index: int, operand: Operand, name: str) -> Unit:
     """The rows of an output that are handed over, or copied to it."""
     height = storage.height(operand.tensor)
-    spans = [[y] for y in range(height)]
+    spans = [(y, y + 1) for y in range(height)]
     reads = () if operand.place == "constant" else (_by_rows(storage, operand, spans),)
     firings = tuple((index, y) for y in range(height))
     return Unit(firings, reads, name, np.arange(1, height + 1))
@@ -56,7 +55,7 @@ def pair_unit(storage: Storage, pair: Pair, producer: Step, consumer: Step) -> U
         reads = tuple(_whole(storage, o.tensor) for o in operands)
         return Unit(((pair.consumer, 0),), _merged(reads), output, np.array([height]))
     made = pair.new_rows(consumer.loop)
-    spans = [[r for row in rows for r in producer.loop.rows_of(row)] for rows in made]
+    spans = [_joined([producer.loop.spans[row] for row in rows]) for rows in made]
     reads = tuple(_by_rows(storage, o, spans) for o in operands)
     ahead: list[Firing] = [(pair.producer, row) for row in range(pair.first_rows)]
     firings = (*ahead, *((pair.consumer, y) for y in range(height)))
@@ -73,14 +72,18 @@ def _whole(storage: Storage, tensor: str) -> Read:
     return Read(root, np.zeros(1, np.int64), np.array([storage.height(root)]))
 
 
-def _by_rows(storage: Storage, operand: Operand, spans: Sequence[Sequence[int]]) -> Read:
+def _joined(spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """From the first to the last row of spans; (0, 0) where all are empty."""
+    firsts, ends = zip(*[span for span in spans if span[0] < span[1]] or [(0, 0)], strict=True)
+    return min(firsts), max(ends)
+
+
+def _by_rows(storage: Storage, operand: Operand, spans: Sequence[tuple[int, int]]) -> Read:
     """Rows of the root under the rows of a view; an operand of height 1 repeats its row."""
     root = storage.root_of(operand.tensor)
+    first, end = np.array(spans, np.int64).reshape(-1, 2).T
     if storage.height(operand.tensor) == 1:
-        end = np.array([storage.height(root) if rows else 0 for rows in spans], np.int64)
-        return Read(root, np.zeros(len(spans), np.int64), end)
-    first = np.array([min(rows, default=0) for rows in spans], np.int64)
-    end = np.array([max(rows, default=-1) + 1 for rows in spans], np.int64)
+        return Read(root, np.zeros_like(first), np.where(first < end, storage.height(root), 0))
     view, own = storage.row_bytes(operand.tensor), storage.row_bytes(root)
     if view != own:
         first, end = first * view // own, -(-end * view // own)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from edgekit.converters.nchw.graph import Activation, RefusalError, SourceCall, storage_shape
@@ -48,22 +49,48 @@ def reduced(
     op: str,
     attributes: Callable[[tuple[int, ...], bool], Any],
 ) -> Activation:
-    """A reduction over axes that lie side by side in storage."""
-    stored_axes, kept = _stored_axes(x, axes)
-    tensor = call.builder.node(op, [x.tensor], attributes(stored_axes, True))
-    return call.builder.reshape(Activation(tensor, kept), call.shape)
+    """A reduction over axes that lie side by side, in storage or in the source's order."""
+    stored = _stored_axes(call, x, axes)
+    return stored.result(
+        call, call.builder.node(op, [stored.tensor], attributes(stored.axes, True))
+    )
 
 
-def _stored_axes(x: Activation, axes: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The stored axes, and the source's shape with 1 in their place."""
+@dataclass(frozen=True)
+class _StoredAxes:
+    """A tensor in which the axes of a reduction lie side by side; ``kept`` is the source's shape
+    with 1 in their place."""
+
+    tensor: str
+    shape: Shape
+    axes: tuple[int, ...]
+    kept: Shape
+    in_source_order: bool
+
+    def result(self, call: SourceCall, tensor: str) -> Activation:
+        """What the call returns, of a tensor like this one with 1 for every axis of the reduction."""
+        if self.in_source_order:
+            return call.builder.reshape(call.builder.from_source_order(tensor), call.shape)
+        return call.builder.reshape(Activation(tensor, self.kept), call.shape)
+
+
+def _stored_axes(call: SourceCall, x: Activation, axes: Sequence[int]) -> _StoredAxes:
     rank = len(x.shape)
-    dims = [axis % rank for axis in axes if x.shape[axis % rank] != 1] or [rank - 1]
+    dims = sorted({axis % rank for axis in axes if x.shape[axis % rank] != 1}) or [rank - 1]
+    kept = tuple(1 if dim in dims else size for dim, size in enumerate(x.shape))
     stored = tuple(sorted(storage_axis(dim, rank) for dim in dims))
-    if stored[0] == 0 or stored != tuple(range(stored[0], stored[-1] + 1)):
-        raise RefusalError(
-            f"dim={tuple(dims)} of shape {x.shape} is not supported; use dim=(2, 3) of a 4-D map"
-        )
-    return stored, tuple(1 if dim in dims else size for dim, size in enumerate(x.shape))
+    if _side_by_side(stored):
+        return _StoredAxes(x.tensor, storage_shape(x.shape), stored, kept, in_source_order=False)
+    if _side_by_side(dims):
+        ordered = call.builder.in_source_order(x)
+        return _StoredAxes(ordered, x.shape, tuple(dims), kept, in_source_order=True)
+    raise RefusalError(
+        f"dim={tuple(dims)} of shape {x.shape} is not supported; use dim=(2, 3) of a 4-D map"
+    )
+
+
+def _side_by_side(axes: Sequence[int]) -> bool:
+    return axes[0] > 0 and list(axes) == list(range(axes[0], axes[-1] + 1))
 
 
 def euclidean_length(
@@ -81,15 +108,15 @@ def euclidean_length(
 
 def maximum(call: SourceCall, x: Activation, axes: Sequence[int]) -> Activation:
     """The input seen as (outer, count, inner), and a maximum over windows of count."""
-    stored_axes, kept = _stored_axes(x, axes)
-    stored = storage_shape(x.shape)
-    outer, inner = math.prod(stored[: stored_axes[0]]), math.prod(stored[stored_axes[-1] + 1 :])
-    count = math.prod(stored[axis] for axis in stored_axes)
-    view = call.builder.node("reshape", [x.tensor], Reshape((1, outer, count, inner)))
+    stored = _stored_axes(call, x, axes)
+    first, last = stored.axes[0], stored.axes[-1] + 1
+    outer, inner = math.prod(stored.shape[:first]), math.prod(stored.shape[last:])
+    count = math.prod(stored.shape[first:last])
+    view = call.builder.node("reshape", [stored.tensor], Reshape((1, outer, count, inner)))
     window = Window(Axis(1), Axis(count, count))
     pooled = call.builder.node("max_pool2d", [view], MaxPool2d(window))
-    tensor = call.builder.node("reshape", [pooled], Reshape(storage_shape(kept)))
-    return call.builder.reshape(Activation(tensor, kept), call.shape)
+    shape = tuple(1 if axis in stored.axes else size for axis, size in enumerate(stored.shape))
+    return stored.result(call, call.builder.node("reshape", [pooled], Reshape(shape)))
 
 
 def search(

@@ -18,6 +18,7 @@ from edgekit.converters.nchw.layers import (
 )
 from edgekit.converters.onnx.call import OnnxCall
 from edgekit.converters.onnx.mapper import Mapper
+from edgekit.ops._elementwise import broadcast_shape
 from edgekit.ops.log_softmax import LogSoftmax
 from edgekit.ops.softmax import Softmax
 from edgekit.ops.transpose import Transpose
@@ -65,6 +66,8 @@ def _bias(c: Any, beta: float, outputs: int) -> Parameter | None:
 
 
 def _plus(call: OnnxCall, product: Activation, c: Value, beta: float) -> Activation:
+    if broadcast_shape([product.shape, c.shape]) != product.shape:
+        raise call.fail(f"its C of shape {c.shape} does not broadcast to {product.shape}")
     return element_wise(call, "add", (product, scaled(call, c, beta)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.nchw.graph import RefusalError
-from edgekit.converters.onnx.records import MICROSOFT, ONNX, OperatorRecord
+from edgekit.converters.onnx.records import MICROSOFT, ONNX, BranchRecord, OperatorRecord
 from edgekit.errors import BadInputError
 from edgekit.ir import MAX_ELEMENTS, Array, Shape
 from edgekit.limits import MAX_FOLDED_ELEMENTS
@@ -80,6 +80,17 @@ class NodeInference:
             if attribute.default_value.name
         }
         return {n: v.decode() if isinstance(v, bytes) else v for n, v in found.items()}
+
+    def check_attributes(self, record: OperatorRecord) -> None:
+        """Raise BadInputError where an attribute has another type than the operator's schema says."""
+        known = self.schema(record).attributes
+        for name, value in record.attributes.items():
+            wanted = known[name].type.name if name in known else _kind(value)
+            empty_list = isinstance(value, list) and not value and wanted.endswith("S")
+            if _kind(value) != wanted and not empty_list:
+                raise BadInputError(
+                    f"{record}: its attribute '{name}' is {_kind(value)}, not {wanted}"
+                )
 
     def node(self, record: OperatorRecord) -> Any:
         """The record as a NodeProto."""
@@ -158,6 +169,9 @@ class NodeInference:
             except Exception as error:  # numpy's, for values that no shape rule looks at
                 fact = " ".join(str(error).split())[:200]
                 raise BadInputError(f"{record}: it cannot be computed ({fact})") from None
+        for value in values:
+            if value.dtype.kind not in "fiub":
+                raise RefusalError(f"its result is {value.dtype}; only numbers are supported")
         return values
 
     def _evaluate(self, record: OperatorRecord, constants: Mapping[str, Array]) -> list[Array]:
@@ -178,6 +192,17 @@ class NodeInference:
         model = helper.make_model(graph, opset_imports=self._opsets[:1])
         results = ReferenceEvaluator(model).run(None, {name: constants[name] for name in names})
         return [np.asarray(value) for value in results]
+
+
+def _kind(value: Any) -> str:
+    """The type of an attribute in onnx's words."""
+    if isinstance(value, np.ndarray):
+        return "TENSOR"
+    if isinstance(value, BranchRecord):
+        return "GRAPH"
+    if isinstance(value, list):
+        return f"{_kind(value[0])}S" if value else "an empty list"
+    return {int: "INT", float: "FLOAT", str: "STRING"}[type(value)]
 
 
 def _constant_value(record: OperatorRecord) -> Array:

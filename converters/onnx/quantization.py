@@ -88,10 +88,10 @@ def _along(values: Array, data: Array, call: OnnxCall) -> Array:
     if values.size == 1:
         return values.reshape(())
     axis = call.axis(data.ndim, 1) if data.ndim > 1 else 0
-    if values.ndim != 1 or values.size != data.shape[axis]:
+    size = data.shape[axis] if data.ndim else 1
+    if values.ndim != 1 or values.size != size:
         raise BadInputError(
-            f"{call.op} '{call.builder.name}': {values.size} scales for an axis of "
-            f"{data.shape[axis]}"
+            f"{call.op} '{call.builder.name}': {values.size} scales for an axis of {size}"
         )
     return values.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
 

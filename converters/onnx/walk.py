@@ -141,6 +141,7 @@ class GraphWalk:
             return [Unknown()] * len(record.outputs)
         if self.inference.schema(record) is None:
             raise RefusalError(_remedy(record))
+        self.inference.check_attributes(record)
         if record.op in (QUANTIZE, DEQUANTIZE):
             return [self._scaled(record)]
         inferred = self._inferred(record)
@@ -152,7 +153,7 @@ class GraphWalk:
 
     def _chosen(self, record: OperatorRecord) -> Sequence[Value]:
         """What the branch computes that a constant condition selects."""
-        condition = self.values[record.inputs[0]] if record.inputs else None
+        condition = self.values[record.inputs[0]] if any(record.inputs[:1]) else None
         if isinstance(condition, Unknown):
             return [condition] * len(record.outputs)
         if not isinstance(condition, Parameter) or condition.data.size != 1:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from edgekit.converters.quantize.scales import quantization_of
 from edgekit.ir import Call, Graph, Node, Quantization, Tensor, constant
 from edgekit.ops import operator_of
 from edgekit.ops.depthwise_conv2d import DepthwiseConv2d
@@ -29,31 +30,55 @@ RANGES: Mapping[str, Quantization] = {
 """Functions with a bounded range, and the scale that fills int8 with it."""
 
 
-def spread_scales(graph: Graph, known: Mapping[str, Quantization]) -> dict[str, Quantization]:
-    """Scales of all results that follow from the given ones.
+AVERAGES = frozenset({"average_pool2d", "resize_bilinear"})
+"""Operators that keep a scale and mix what they read: saturating in front of them changes results."""
+
+
+def scales_behind(graph: Graph, known: Mapping[str, Quantization]) -> dict[str, Quantization]:
+    """The given scales, and those of what only moves or is clamped on its way to them.
 
     A clamp or a move in front of QuantizeLinear has the scale behind it: saturating first does not
-    change what the clamp lets through, as 0 and both bounds of a type are levels. Behind the last
-    QuantizeLinear, moves, clamps and means keep their input's scale, which holds all they compute.
+    change what the clamp lets through, as 0 and both bounds of a type are levels.
     """
     scales = dict(known)
     readers = graph.consumers()
     results = {port.tensor for port in graph.outputs}
-    keeping = {node.name for node in graph.nodes if _keeps_scale(graph.call(node))}
     for node in reversed(graph.nodes):
         (source, *_), result = node.inputs, node.outputs[0]
         alone = len(readers[source]) == 1 and source not in results
-        if node.name in keeping and result in scales and alone:
+        passes = node.op not in AVERAGES and _keeps_scale(graph.call(node))
+        if passes and result in scales and alone:
             scales.setdefault(source, scales[result])
+    return scales
+
+
+def spread_scales(graph: Graph, known: Mapping[str, Quantization]) -> dict[str, Quantization]:
+    """Scales of all results that follow from the given ones.
+
+    Behind the last QuantizeLinear, moves, clamps and means keep their input's scale, which holds all
+    they compute.
+    """
+    scales = scales_behind(graph, known)
+    readers = graph.consumers()
     for node in graph.nodes:
-        source, result = node.inputs[0], node.outputs[0]
+        source, result, call = node.inputs[0], node.outputs[0], graph.call(node)
         if result in scales:
             continue
-        if (node.name in keeping or node.op == "mean") and source in scales:
+        averaged = all(reader.op in AVERAGES for reader in readers[result])
+        if (_keeps_scale(call) or node.op == "mean") and source in scales:
             scales[result] = scales[source]
-        elif (own := own_scale(graph.call(node))) is not None:
+        elif (own := own_scale(call)) is not None:
             scales[result] = own
+        elif averaged and node.op == "lookup" and source in scales:
+            scales[result] = _range_of_function(call, scales[source])
     return scales
+
+
+def _range_of_function(call: Call, source: Quantization) -> Quantization:
+    """The scale that holds a function of every level of its input."""
+    levels = np.arange(-128, 128, dtype=np.float32) - np.float32(source.zero_point)
+    values = operator_of(call.node).evaluate_float(call, [levels * np.float32(source.scale)])
+    return quantization_of(float(values.min()), float(values.max()))
 
 
 def _keeps_scale(call: Call) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgekit.arith import INT32_MAX, INT32_MIN, quantize_multiplier, round_half_away
 from edgekit.converters.given_scales import GivenConstant, GivenScales
-from edgekit.converters.quantize.float_parts import spread_scales, with_affine_maps
+from edgekit.converters.quantize.float_parts import scales_behind, spread_scales, with_affine_maps
 from edgekit.converters.quantize.ptq import keep_constant
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.ir import Array, Call, Graph, Node, QGraph, Quantization, Tensor, constant
@@ -67,13 +67,15 @@ def quantize_as_given(graph: Graph, given: GivenScales) -> QGraph:
 def judged_levels(graph: Graph, given: GivenScales) -> dict[str, str]:
     """The activations whose integers a runtime computes from the same integers as edgekit does.
 
-    Left out is what the source computes from floats that it keeps beside their integers, or with
-    weights that it keeps in float.
+    Left out is what the source computes from floats that it keeps beside their integers, or that
+    have none there, or with weights that it keeps in float.
     """
     levels = dict(given.levels)
+    known = scales_behind(graph, given.activations)
     kept = given.float_reads & given.activations.keys()
     for node in graph.nodes:
         weighted = node.op in WEIGHTED_CHANNEL_AXIS
+        kept |= {t.name for t in graph.call(node).activations if t.name not in known}
         if kept & set(node.inputs) or (weighted and node.inputs[WEIGHTS] not in given.constants):
             levels.pop(node.outputs[0], None)
         if node.outputs[0] in levels and _is_saturation(node, given.activations):

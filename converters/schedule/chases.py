@@ -154,6 +154,10 @@ class Chases:
         """Whole maps of a segment in which nothing overlaps."""
         return self._total(i, j)
 
+    def waiting_bytes(self, i: int) -> int:
+        """The maps that are there before item i, for it or those behind it."""
+        return self._total(i, i)
+
     def layer_bytes(self, i: int) -> int:
         """Whole maps while one layer computes its output at once."""
         item = self._facts.items[i]
@@ -161,7 +165,7 @@ class Chases:
         output = self._facts.tensors[item.unit.output]
         operands = [operand for operand in step.operands if operand.place == "arena"]
         dying = [t for t in dict.fromkeys(o.buffer for o in operands) if self._dies_in(t, i, i + 1)]
-        if step.kernel is None or not output.in_arena:
+        if step.kernel is None or not output.in_arena or (i, i + 1) in self._facts.apart:
             return total
         chased = []
         for name in dying:
@@ -231,7 +235,7 @@ class Chases:
 
     def _chases_of(self, i: int, j: int) -> Iterator[Chase]:
         written = self._written.get(j)
-        if written is None or i >= j - 1 or i not in written.fired:
+        if written is None or i >= j - 1 or i not in written.fired or (i, j) in self._facts.apart:
             return
         output = self._facts.tensors[self._facts.items[j - 1].unit.output]
         for tensor in self._ending[i]:

@@ -106,3 +106,5 @@ class Facts:
     pairs: Mapping[int, tuple[PairOption, ...]]
     reads: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     repeats: Repeats = NOTHING_TWICE
+    apart: frozenset[tuple[int, int]] = frozenset()
+    """Segments [i, j) of the items whose output overtakes no input (crowded.py)."""

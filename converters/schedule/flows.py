@@ -240,12 +240,11 @@ def _is_emptied(facts: Facts, name: str, index: int, option: PairOption | None) 
     return one_by_one and bool((read.first[1:] >= read.end[:-1]).all())
 
 
-def merged(facts: Facts, parts: Sequence[Flows], goal: Goal, *, limit: Array) -> Flows:
-    """Flows with the same end and the same tensors pending in one, without those that are dominated.
+def merged(facts: Facts, flows: Flows, goal: Goal, *, limit: Array) -> Flows:
+    """Flows with the same end and the same tensors pending, without those that are dominated.
 
     Those that exceed the limit in bytes of their first item, or compute too much again, go as well.
     """
-    flows = concatenated(parts)
     alive = flows.kept + flows.working <= limit[flows.first]
     if goal.extra_macs is not None:
         alive &= flows.extra_macs <= goal.extra_macs

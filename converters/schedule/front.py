@@ -127,16 +127,15 @@ def _kept_of_many(alike: Array, measures: Sequence[Array]) -> Array:
     begins = np.flatnonzero(_steps([alike]))
     ends = np.append(begins[1:], len(alike))
     keys = np.stack([other[begins] for other in others], axis=1)
-    order = np.argsort(size, kind="stable")
-    number_of = np.repeat(np.arange(len(begins)), ends - begins)[order]
-    sizes, values = size[order], value[order]
     kept = np.ones(len(alike), np.bool_)
+    by_size = np.argsort(size)
+    value_by_size = value[by_size]
+    set_by_size = np.repeat(np.arange(len(begins)), ends - begins)[by_size]
+    smaller = np.searchsorted(size[by_size], size, side="right") - 1
     better = np.zeros(len(begins), np.bool_)
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         better[:number] = (keys[:number] <= keys[number]).all(axis=1)
-        before = np.flatnonzero(better[number_of])
-        if len(before):
-            best = np.minimum.accumulate(values[before])
-            at = np.searchsorted(sizes[before], size[begin:end], side="right") - 1
-            kept[begin:end] = (at < 0) | (best[np.maximum(at, 0)] > value[begin:end])
+        before = better[set_by_size] & kept[by_size]
+        best = np.minimum.accumulate(np.where(before, value_by_size, np.inf))
+        kept[begin:end] = best[smaller[begin:end]] > value[begin:end]
     return kept

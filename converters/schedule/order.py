@@ -134,36 +134,38 @@ def row_lives(units: Sequence[Unit], order: Order) -> dict[str, RowLife]:
     """The lives of all tensors that the units compute."""
     produced: dict[str, list[int]] = {}
     consumed: dict[str, list[tuple[int, int, int]]] = {}
+    reads = [
+        [(read.tensor, read.first.tolist(), read.end.tolist()) for read in unit.reads]
+        for unit in units
+    ]
+    complete = [unit.rows.tolist() for unit in units]
     for time, (unit, number) in enumerate(zip(order.units, order.numbers, strict=True)):
-        for read in units[unit].reads:
-            span = (time, int(read.first[number]), int(read.end[number]))
-            consumed.setdefault(read.tensor, []).append(span)
-        output = units[unit].output
-        rows = int(units[unit].rows[number])
-        times = produced.setdefault(output, [])
-        times.extend([time] * (rows - len(times)))
+        for tensor, first, end in reads[unit]:
+            consumed.setdefault(tensor, []).append((time, first[number], end[number]))
+        times = produced.setdefault(units[unit].output, [])
+        times.extend([time] * (complete[unit][number] - len(times)))
     return {
         tensor: _row_life(times, consumed.get(tensor, [])) for tensor, times in produced.items()
     }
 
 
 def _row_life(times: Sequence[int], reads: Sequence[tuple[int, int, int]]) -> RowLife:
-    """``times``: when each row is complete; ``reads``: (time, first row, end row)."""
-    last = np.array(times, np.int64)
+    """``times``: when each row is complete; ``reads``: (time, first row, end row), in time's order."""
+    last = list(times)
     for time, begin, end in reads:
-        last[begin:end] = np.maximum(last[begin:end], time)
+        last[begin:end] = [time] * (end - begin)
     capacity = oldest = 0
     for row, time in enumerate(times):
         while oldest < row and last[oldest] < time:
             oldest += 1
         capacity = max(capacity, row - oldest + 1)
     spans: list[tuple[int, int]] = []
-    for begin, end in zip(times, last.tolist(), strict=True):
+    for begin, end in zip(times, last, strict=True):
         if spans and begin <= spans[-1][1] + 1:
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
             spans.append((begin, end))
-    longest = int((last - np.array(times, np.int64)).max(initial=0))
+    longest = max((end - begin for begin, end in zip(times, last, strict=True)), default=0)
     return RowLife(max(capacity, 1), tuple(spans), longest)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.converters.schedule.bound import Bound, KnownPlans
 from edgekit.converters.schedule.chases import Chases
 from edgekit.converters.schedule.facts import LONGEST_SEGMENT, Facts
 from edgekit.converters.schedule.flows import Flows, Goal
@@ -32,6 +33,9 @@ from edgekit.program import CURSOR_BYTES
 Progress = Callable[[str], None]
 TIGHT = 0.98
 """The share of all bytes from which on a segment is one that others have to be as large as."""
+
+FEW_FLOWS = 16
+"""Of each first item, in the search for plans that bound the exact one."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def _with_held_outputs(facts: Facts, early_rows: Mapping[str, int]) -> Facts:
 class _Search:
     def __init__(self, facts: Facts, goal: Goal, progress: Progress, *, strips: bool) -> None:
         self._facts, self._goal, self._progress = facts, goal, progress
-        self._tries_strips = strips
+        self._strips = list(strip_facts(facts, extra_macs=goal.extra_macs)) if strips else []
         self._count = len(facts.items)
         self._chases = Chases(facts)
         self._fixed_bytes = CURSOR_BYTES if facts.input_mode == "stream" else 0
@@ -128,9 +132,9 @@ class _Search:
         self.early_rows = self._chases.early_rows
 
     def candidates(self) -> list[Candidate]:
-        found = self._plain_ways()
+        found = self._plain_ways(self._bound())
         fronts = self._fronts(found, [])
-        in_strips = self._strip_ways(fronts[-1]) if self._tries_strips else {}
+        in_strips = self._strip_ways(fronts[-1])
         if in_strips:
             for end, ways in in_strips.items():
                 found[end] = together([found[end], *ways])
@@ -154,7 +158,15 @@ class _Search:
                 yield tuple(item.name for item in self._facts.items[first:end])
             end, at = first, int(partials.before[at])
 
-    def _plain_ways(self) -> dict[int, Ways]:
+    def _bound(self) -> Bound:
+        """From a search that follows few flows: good plans, but not all."""
+        few = self._fronts(self._plain_ways(most=FEW_FLOWS), [])[-1]
+        known = KnownPlans(few.peak, few.cost, few.macs)
+        waiting = np.array([self._chases.waiting_bytes(i) for i in range(self._count)])
+        every = [self._facts, *(strips.facts for strips in self._strips)]
+        return Bound(self._goal, known, every=every, waiting=waiting)
+
+    def _plain_ways(self, bound: Bound | None = None, most: int | None = None) -> dict[int, Ways]:
         """Every way to run a segment, but those in strips, by its end."""
         walk = Walk(
             self._facts,
@@ -163,6 +175,8 @@ class _Search:
             limit=np.full(self._count, self._limit),
             longest=LONGEST_SEGMENT,
             end=self._count,
+            bound=bound,
+            most=most,
         )
         flowing = {}
         for flows in walk.ends():
@@ -187,7 +201,7 @@ class _Search:
     def _strip_ways(self, plain: _Partials) -> dict[int, list[Ways]]:
         """Ways to run segments in strips, by their end, that need less than plans without any."""
         found: dict[int, list[Ways]] = {}
-        for strips in strip_facts(self._facts, extra_macs=self._goal.extra_macs):
+        for strips in self._strips:
             self._progress(f"schedule: strips up to layer {strips.end} of {self._count}")
             room = np.zeros(self._count, np.int64)
             for first in strips.firsts:

@@ -95,9 +95,7 @@ class Segments:
         return segment
 
     def _builder(self, planned: PlannedSegment) -> SegmentBuilder:
-        return SegmentBuilder(
-            self.storage, self._choices, planned, 0, pack=False, known=self._known
-        )
+        return SegmentBuilder(self.storage, self._choices, planned, 0, known=self._known)
 
     def rings(self, pairs: Sequence[PlannedPair]) -> dict[str, Ring]:
         """The rows that each tensor keeps when the whole model flows, with some pairs."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.converters.schedule.bound import Bound
 from edgekit.converters.schedule.facts import Facts, PairOption
 from edgekit.converters.schedule.flows import (
     Flows,
@@ -36,7 +37,8 @@ class Walk:
     """The nondominated flows from some first items on, end by end.
 
     limit: the most bytes of flows, by first item. longest: the most items of a flow. end: where the
-    last ones end.
+    last ones end. bound: tells which flows are of no use. most: flows of each first item that go on
+    where the walk need not be exact.
     """
 
     def __init__(
@@ -48,8 +50,11 @@ class Walk:
         limit: Array,
         longest: int,
         end: int,
+        bound: Bound | None = None,
+        most: int | None = None,
     ) -> None:
         self._facts, self._goal, self._limit = facts, goal, limit
+        self._bound, self._most = bound, most
         self._firsts, self._longest, self._end = frozenset(firsts), longest, end
         self._steps: dict[int, _Steps] = {}
         self._useful: dict[int, list[int]] = {}
@@ -75,10 +80,15 @@ class Walk:
         alike: dict[tuple[str, ...], list[Flows]] = {}
         for part in parts:
             alike.setdefault(tuple(part.pending), []).append(part)
-        found = (
-            merged(self._facts, group, self._goal, limit=self._limit) for group in alike.values()
-        )
+        found = (self._merged(group) for group in alike.values())
         return [flows for flows in found if len(flows)]
+
+    def _merged(self, parts: list[Flows]) -> Flows:
+        flows = concatenated(parts)
+        if self._bound is not None:
+            flows = flows.take(np.flatnonzero(self._bound.may_be_better(flows)))
+        flows = merged(self._facts, flows, self._goal, limit=self._limit)
+        return flows if self._most is None else flows.take(_spread(flows, self._most))
 
     def _extend(self, end: int, groups: list[Flows]) -> None:
         before = 0
@@ -122,3 +132,15 @@ class Walk:
             if option >= 0:
                 found.append(self._facts.pairs[end][option])
         return found[::-1]
+
+
+def _spread(flows: Flows, most: int) -> Array:
+    """Of the flows of each first item so many, from the one of the least bytes to that of the most."""
+    order = np.lexsort((flows.kept + flows.working, flows.first))
+    begins = np.flatnonzero(np.diff(flows.first[order], prepend=-1))
+    counts = np.diff(begins, append=len(order))
+    chosen = [
+        begin + np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
+        for begin, count in zip(begins, counts, strict=True)
+    ]
+    return np.sort(order[np.concatenate(chosen)]) if chosen else order

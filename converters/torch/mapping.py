@@ -13,7 +13,7 @@ from typing import Any
 from edgekit.converters.nchw.graph import Activation, Parameter, RefusalError, SourceCall
 from edgekit.converters.nchw.layers import along_axis, fully_connected
 from edgekit.converters.nchw.parts import permuted, tiled
-from edgekit.converters.nchw.reductions import mean, reduced
+from edgekit.converters.nchw.reductions import mean
 from edgekit.converters.torch.elementwise import ELEMENTWISE_MAPPERS
 from edgekit.converters.torch.movement import (
     MOVEMENT_MAPPERS,
@@ -24,7 +24,6 @@ from edgekit.converters.torch.movement import (
 from edgekit.converters.torch.normalizations import NORMALIZATION_MAPPERS
 from edgekit.converters.torch.spatial import SPATIAL_MAPPERS
 from edgekit.ops.log_softmax import LogSoftmax
-from edgekit.ops.reduce_min import ReduceMin
 from edgekit.ops.softmax import Softmax
 
 Mapper = Callable[[SourceCall], Activation | tuple[Activation, ...]]
@@ -68,11 +67,6 @@ def _softmax(op: str, attributes: Any) -> Mapper:
         return along_axis(call, x, call["dim"] % len(x.shape), op, attributes)
 
     return mapped
-
-
-def _minimum(call: SourceCall) -> Activation:
-    x = call.activation("self")
-    return reduced(call, x, reduction_axes(call, x), op="reduce_min", attributes=ReduceMin)
 
 
 def _view(call: SourceCall) -> Activation:
@@ -130,7 +124,6 @@ MAPPERS: Mapping[str, Mapper] = {
     **dict.fromkeys(("mm", "matmul"), _matrix_product),
     "addmm": _addmm,
     "mean": _mean,
-    "amin": _minimum,
     **dict.fromkeys(("softmax", "_softmax"), _softmax("softmax", Softmax())),
     **dict.fromkeys(("log_softmax", "_log_softmax"), _softmax("log_softmax", LogSoftmax())),
     **dict.fromkeys(VIEWS, _view),

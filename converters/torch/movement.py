@@ -19,6 +19,7 @@ from edgekit.converters.nchw.parts import cut, joined, part, picked, tiled
 from edgekit.converters.nchw.reductions import maximum, reduced, search
 from edgekit.ir import Array
 from edgekit.ops.argmax import Argmax
+from edgekit.ops.reduce_min import ReduceMin
 from edgekit.ops.reshape import Reshape
 from edgekit.ops.sum import Sum
 from edgekit.ops.transpose import Transpose
@@ -200,6 +201,22 @@ def _maximum(call: SourceCall) -> Activation:
     return maximum(call, x, reduction_axes(call, x))
 
 
+def _minimum(call: SourceCall) -> Activation:
+    x = call.activation("self")
+    return reduced(call, x, reduction_axes(call, x), op="reduce_min", attributes=ReduceMin)
+
+
+def _extremum_and_place(call: SourceCall) -> Activation | tuple[Activation, ...]:
+    """max and min: over all elements, or along one axis with the indices as a second result."""
+    least = call.op == "min"
+    extremum = _minimum(call) if least else _maximum(call)
+    if "dim" not in call.arguments:
+        return extremum
+    x = call.activation("self")
+    axis, keep_dims = call["dim"] % len(x.shape), bool(call["keepdim"])
+    return extremum, search(call, x, axis, keep_dims=keep_dims, of_least=least)
+
+
 MOVEMENT_MAPPERS: Mapping[str, Mapper] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
     "stack": _stack,
@@ -218,5 +235,7 @@ MOVEMENT_MAPPERS: Mapping[str, Mapper] = {
     **dict.fromkeys(SEARCHES, _search),
     "sum": _sum,
     "amax": _maximum,
+    "amin": _minimum,
+    **dict.fromkeys(("max", "min"), _extremum_and_place),
 }
 """Name of the ATen operator (without overload) -> how it is mapped."""

@@ -128,14 +128,12 @@ def plan_model(
         if _is_better(other, best):
             best, model = other, again
     while _saves_ram(budget) and not _is_good(best, budget):
-        splits = tight_splits(model.graph, best.image.arena_bytes, best.tight)
-        if not splits:
-            break
-        again = with_splits(model, splits)
-        other = plan_of_other(again)
+        before = best.plan.repeats.splits
+        splits = tight_splits(model.graph, best.image.arena_bytes, best.tight, before)
+        other = plan_of_other(with_splits(model, splits)) if splits else best
         if not _is_better(other, best):
             break
-        best, model = other, again
+        best = other
     return best
 
 

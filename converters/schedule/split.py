@@ -11,6 +11,7 @@ Nothing is computed twice. The blocks are layers like any others: the search run
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,12 +27,15 @@ from edgekit.ops._weighted import INPUT, WEIGHTS, WeightedArithmetic, bias_of
 from edgekit.ops.block_conv2d import BlockArithmetic, BlockConv2d
 from edgekit.window import Axis, Window
 
-BLOCKS = 8
-"""Blocks of a split: with more, less is saved than the layers of each block cost."""
+BLOCKS = (8, 16)
+"""Blocks of a split, and of one that is split further: more save little."""
 MULTIPLE = 4
 """Channels of every block but the last are a multiple of this, which kernels like."""
 WORTH_IT = 0.98
 """A split must bring the bytes below this share of what they are."""
+
+_OF_BLOCK = re.compile(r"/in_block_\d+_*$")
+"""What the name of a layer of a block has behind that of the layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,25 +86,31 @@ def _is_pointwise(call: Call) -> bool:
 
 
 def tight_splits(
-    graph: QGraph, arena_bytes: int, tight: Sequence[Sequence[str]]
+    graph: QGraph,
+    arena_bytes: int,
+    tight: Sequence[Sequence[str]],
+    splits: Sequence[Split] = (),
 ) -> tuple[Split, ...]:
-    """Bottlenecks because of which a plan takes so many bytes, and which may take less.
+    """The splits of a plan, and those of the bottlenecks because of which it takes so many bytes.
 
-    tight: layers of its segments that take as much (Candidate). One without a bottleneck always
-    will: then no split is of use.
+    tight: layers of its segments that take as much (Candidate). One in which nothing can be split,
+    or split further, always will: then () is found.
     """
-    found = {}
+    blocks = {split.project: split.blocks for split in splits}
+    found: dict[str, Split] = {}
     for bottleneck in _bottlenecks(graph):
-        if bottleneck.least_bytes < WORTH_IT * arena_bytes:
+        name = bottleneck.project.node.name
+        more = next((n for n in BLOCKS if n > blocks.get(name, 1)), None)
+        if more is not None and bottleneck.least_bytes < WORTH_IT * arena_bytes:
             calls = (bottleneck.expand, bottleneck.depthwise, bottleneck.project)
-            found.update({call.node.name: bottleneck.project.node.name for call in calls})
-    wanted: set[str] = set()
+            found.update({call.node.name: Split(name, more) for call in calls})
     for layers in tight:
-        own = {found[layer] for layer in layers if layer in found}
+        origins = (_OF_BLOCK.sub("", layer) for layer in layers)
+        own = [found[origin] for origin in origins if origin in found]
         if not own:
             return ()
-        wanted |= own
-    return tuple(Split(name, BLOCKS) for name in sorted(wanted))
+        blocks.update({split.project: split.blocks for split in own})
+    return tuple(Split(*item) for item in sorted(blocks.items())) if tight else ()
 
 
 def with_splits(again: Again, splits: Sequence[Split]) -> Again:
@@ -128,7 +138,8 @@ class _Splitting:
     def __init__(self, graph: QGraph, bottleneck: _Bottleneck) -> None:
         self._graph, self._bottleneck = graph, bottleneck
         self._tensors = dict(graph.tensors)
-        self._names = {node.name: node for node in graph.nodes}
+        self._names = {node.name for node in graph.nodes}
+        self._number = 0
 
     def graph(self, blocks: int) -> QGraph:
         bottleneck = self._bottleneck
@@ -139,6 +150,7 @@ class _Splitting:
         for begin in range(0, channels, size):
             own = np.zeros(channels, np.bool_)
             own[begin : begin + size] = True
+            self._number += 1
             made += self._block(own, sums, is_last=begin + size >= channels)
             sums = made[-1].outputs[0]
         gone = {bottleneck.expand.node.name, bottleneck.depthwise.node.name}
@@ -187,16 +199,15 @@ class _Splitting:
 
     def _constant(self, node: Node, labelled: tuple[str, Array]) -> str:
         label, data = labelled
-        name = unused_name(f"{node.name}/block_{label}", self._tensors)
+        name = unused_name(f"{node.name}/{label}_in_block_{self._number}", self._tensors)
         self._tensors[name] = constant(name, data)
         return name
 
     def _renamed(self, node: Node, inputs: tuple[str, ...], output: Tensor, channels: int) -> Node:
         """A node of a block, and its output with so many channels."""
-        name = unused_name(f"{node.name}/block", self._names)
-        result = unused_name(f"{output.name}/block", self._tensors)
+        name = unused_name(f"{node.name}/in_block_{self._number}", self._names)
+        result = unused_name(f"{output.name}/in_block_{self._number}", self._tensors)
         shape = (*output.shape[:3], channels)
         self._tensors[result] = dataclasses.replace(output, name=result, shape=shape)
-        node = dataclasses.replace(node, name=name, inputs=inputs, outputs=(result,))
-        self._names[name] = node
-        return node
+        self._names.add(name)
+        return dataclasses.replace(node, name=name, inputs=inputs, outputs=(result,))

@@ -169,5 +169,5 @@ def test_a_plan_file_says_what_is_split(tmp_path: Path) -> None:
     content = json.loads(path.read_bytes())
     content["in_blocks"][0]["project"] = "conv2d_0"
     path.write_text(json.dumps(content), "utf-8")
-    with pytest.raises(BadInputError, match="'conv2d_0' in [0-9]+ blocks"):
+    with pytest.raises(BadInputError, match=r"'conv2d_0' in [0-9]+ blocks"):
         converted(graph, plan=path)

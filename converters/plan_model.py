@@ -308,7 +308,8 @@ class _Planner:
                 return least
             if self._budget.max_extra_macs is not None:
                 break
-        return self._least(least, lambda facts: self._search(facts, by_macs=True, recompute=True))
+        found = self._least(base, lambda facts: self._search(facts, by_macs=True, recompute=True))
+        return min(least, found, key=lambda planned: (planned.ram_bytes, planned.instructions))
 
     def _by_speed(self, candidates: Sequence[Candidate], arena_bytes: int) -> Iterator[Planned]:
         """Plans that may fit, the fastest first."""
@@ -323,7 +324,7 @@ def with_least_ram(
 ) -> Planned:
     """The plan that needs the least RAM of all, whatever it computes again.
 
-    As ``max_ram_bytes`` its bytes are enough: a budget that nothing fits finds the same.
+    As ``max_ram_bytes`` its bytes are enough: where nothing else fits, this search comes last.
     """
-    nothing_fits = dataclasses.replace(budget, max_ram_bytes=1, max_extra_macs=None, plan=None)
-    return plan_model(graph, target, nothing_fits, kernels=kernels)
+    unbounded = dataclasses.replace(budget, max_ram_bytes=None, max_extra_macs=1e9, plan=None)
+    return plan_model(graph, target, unbounded, kernels=kernels)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.converters.export.tflite_builder import TfliteBuilder
+from edgekit.converters.export.tflite_builder import TfliteBuilder, no_form
 from edgekit.converters.export.tflite_file import write_tflite
 from edgekit.converters.export.tflite_forms import FORMS
 from edgekit.converters.from_tflite import import_tflite
@@ -76,9 +76,8 @@ def compare(expected: QGraph, found: QGraph) -> list[str]:
     problems = []
     for one, other in zip(expected.calls(), found.calls(), strict=True):
         if not _same_call(one, other, same):
-            problems.append(
-                f"{one.node}: TFLite has no exact form of it: its {other.node.op} rounds otherwise"
-            )
+            (line,) = no_form(one, f"its {other.node.op} rounds otherwise").lines
+            problems.append(line)
         same.update(zip(one.node.outputs, other.node.outputs, strict=True))
     outputs = zip(expected.outputs, found.outputs, strict=True)
     if any(same.get(e.tensor) != f.tensor for e, f in outputs if e.tensor in same):

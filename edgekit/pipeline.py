@@ -169,6 +169,16 @@ def explain_float(
     return diagnose(graph, samples, options, labels=chosen, goal=goal, progress=progress)
 
 
+WRITERS: Mapping[str, Callable[[QGraph], bytes]] = {".tflite": to_tflite, ".onnx": to_onnx}
+"""How an integer model is written, by the end of the file's name."""
+
+
+def check_format(path: Path) -> None:
+    """Raise BadInputError unless there is a format that the name of a file asks for."""
+    if path.suffix not in WRITERS:
+        raise BadInputError(f"{path}: it must end in {' or '.join(WRITERS)}")
+
+
 def model_bytes(graph: QGraph, path: Path) -> bytes:
     """An integer model in the format that a file name asks for.
 
@@ -176,11 +186,8 @@ def model_bytes(graph: QGraph, path: Path) -> bytes:
         BadInputError: there is no such format.
         UnsupportedError: operators have no exact form in it.
     """
-    if path.suffix == ".tflite":
-        return to_tflite(graph)
-    if path.suffix == ".onnx":
-        return to_onnx(graph)
-    raise BadInputError(f"{path}: it must end in .tflite or .onnx")
+    check_format(path)
+    return WRITERS[path.suffix](graph)
 
 
 def write_whole(path: Path, data: bytes) -> None:

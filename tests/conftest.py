@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
@@ -37,6 +38,13 @@ PACKAGE_OF_PROGRAM = {
 hypothesis.settings.register_profile("local", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 hypothesis.settings.load_profile("ci" if SKIPS_FAIL or os.environ.get("CI") else "local")
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests live as long as the session: the garbage collector need not look at them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +133,15 @@ def converted(
         return folders[name]
 
     return folder_of
+
+
+@pytest.fixture(scope="module")
+def modules_exported_once() -> Iterator[None]:
+    """The tests of a file share what torch.export makes of a module; they must not change it."""
+    from support.exported_once import exported_once
+
+    with exported_once():
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -136,6 +137,42 @@ def test_placement_is_valid_and_not_below_the_bound(
     assert image.arena_lower_bound_bytes <= image.arena_bytes
     if not overlaps:
         assert live_bytes(buffers) <= image.arena_lower_bound_bytes
+
+
+def lowest_anew(
+    problem: allocate_module._Problem, placed: Mapping[int, int], item: int, least: int
+) -> int:
+    """The first offset from ``least`` that no placed buffer forbids."""
+    return next(
+        offset
+        for offset in itertools.count(least, BUFFER_ALIGN)
+        if not any(
+            placed[other] - below < offset < placed[other] + above
+            for other, above, below in problem.conflicts[item]
+            if other in placed
+        )
+    )
+
+
+@settings(max_examples=60)
+@given(drawn=problems(most=7))
+def test_the_exact_search_knows_where_placing_anew_would_put_what_waits(
+    drawn: tuple[tuple[Buffer, ...], tuple[Overlap, ...]],
+) -> None:
+    problem = dataclasses.replace(allocate_module._problem(*drawn), bound=-1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(allocate_module, "NODE_LIMIT", 100)
+        search = allocate_module._Search(problem, {}, 10**6)
+    place = search.place
+
+    def checked(lowest: allocate_module._Lowest, least: int) -> None:
+        for item, offset in lowest.offsets.items():
+            assert offset == lowest_anew(problem, search._placed, item, least)
+        place(lowest, least)
+
+    search.place = checked  # type: ignore[method-assign]
+    checked(allocate_module._Lowest(dict.fromkeys(range(len(drawn[0])), 0), {}), 0)
+    assert len(search.best) == len(drawn[0])
 
 
 @settings(max_examples=120)

@@ -7,6 +7,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fuzz.values import NAMES
@@ -67,17 +68,36 @@ def model_file(shared_model: Callable[[str], Path]) -> Path:
     return shared_model("kws_int8")
 
 
-def test_json_keys(edgekit: Edgekit, model_file: Path) -> None:
-    document = edgekit("analyze", model_file, "--json").json
-    assert [list(entry) for entry in document["schedules"]] == [SCHEDULE_KEYS] * 6
-    named = [(entry["name"], entry["input_mode"]) for entry in document["schedules"]]
+@pytest.fixture(scope="module")
+def documents() -> dict[str, Any]:
+    """What ``analyze --json`` printed, by what else was asked for."""
+    return {}
+
+
+@pytest.fixture
+def document(edgekit: Edgekit, model_file: Path, documents: dict[str, Any]) -> Callable[..., Any]:
+    """``document(*options)`` is what ``analyze --json`` prints of the model."""
+
+    def analyzed(*options: str) -> Any:
+        key = " ".join(options)
+        if key not in documents:
+            documents[key] = edgekit("analyze", model_file, "--json", *options).json
+        return documents[key]
+
+    return analyzed
+
+
+def test_json_keys(document: Callable[..., Any]) -> None:
+    found = document()
+    assert [list(entry) for entry in found["schedules"]] == [SCHEDULE_KEYS] * 6
+    named = [(entry["name"], entry["input_mode"]) for entry in found["schedules"]]
     modes = ("resident", "stream", "pull")
     resident = [(name, "resident") for name in ("layerwise", "patch", "stream")]
     assert named == [*resident, *(("auto", mode) for mode in modes)]
-    assert all(list(point) == FRONT_KEYS for point in document["front"])
-    assert document["front_input_mode"] == "stream"
-    assert document["input_mode"] == "resident"
-    assert document["advice"] == []
+    assert all(list(point) == FRONT_KEYS for point in found["front"])
+    assert found["front_input_mode"] == "stream"
+    assert found["input_mode"] == "resident"
+    assert found["advice"] == []
 
 
 def test_schedules_are_what_convert_takes(study: Study) -> None:
@@ -106,15 +126,15 @@ def test_streamed_output_takes_no_ram(study: Study) -> None:
 
 
 @pytest.mark.parametrize("mode", ["resident", "stream", "overwrite"])
-def test_front_is_nondominated(mode: str, edgekit: Edgekit, model_file: Path) -> None:
-    document = edgekit("analyze", model_file, "--json", "--input", mode).json
-    front = document["front"]
-    assert document["front_input_mode"] == mode
+def test_front_is_nondominated(mode: str, document: Callable[..., Any]) -> None:
+    found = document("--input", mode)
+    front = found["front"]
+    assert found["front_input_mode"] == mode
     assert [p["arena_bytes"] for p in front] == sorted({p["arena_bytes"] for p in front})
     speeds = [p["instructions_model"] for p in front]
     assert speeds == sorted(set(speeds), reverse=True)
     assert front[-1]["relative_instructions"] == 1.0
-    assert document["schedules"][-1]["input_mode"] == (mode if mode == "overwrite" else "pull")
+    assert found["schedules"][-1]["input_mode"] == (mode if mode == "overwrite" else "pull")
 
 
 def test_segments_name_every_layer_once(study: Study) -> None:
@@ -140,18 +160,22 @@ def test_model_without_rows_has_no_streamed_schedules() -> None:
 
 
 def test_boards_say_which_schedule_fits(
-    edgekit: Edgekit, model_file: Path, repository: Path, tmp_path: Path
+    edgekit: Edgekit,
+    document: Callable[..., Any],
+    model_file: Path,
+    repository: Path,
+    tmp_path: Path,
 ) -> None:
-    bare = edgekit("analyze", model_file, "--json").json
+    bare = document()
     assert all(s["fits"] is None for s in bare["schedules"])
     sizes = [s["ram_bytes"] for s in bare["schedules"]]
     core = (repository / "targets" / "cortex-m4.toml").read_text()
     board = tmp_path / "board.toml"
     line = f'name = "board"\nsram_bytes = {max(sizes) - 1}'
     board.write_text(core.replace('name = "cortex-m4"', line))
-    document = edgekit("analyze", model_file, "-t", board, "--json").json
-    assert [s["fits"] for s in document["schedules"]] == [size < max(sizes) for size in sizes]
-    assert document["fits"] is True
+    on_board = document("-t", str(board))
+    assert [s["fits"] for s in on_board["schedules"]] == [size < max(sizes) for size in sizes]
+    assert on_board["fits"] is True
     assert "fits" in edgekit("analyze", model_file, "-t", board).out
 
 

@@ -45,7 +45,7 @@ def averaged_functions() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     parts = [
         *(torch.nn.Conv2d(3, 6, 3, padding=1), torch.nn.Tanh(), torch.nn.AvgPool2d(2)),
         *(torch.nn.Conv2d(6, 8, 3, padding=1), torch.nn.Hardswish(), torch.nn.AvgPool2d(2)),
-        torch.nn.Conv2d(8, 4, 3),
+        *(torch.nn.Upsample(scale_factor=2, mode="bilinear"), torch.nn.Conv2d(8, 4, 3)),
     ]
     module = torch_models.randomize(torch.nn.Sequential(*parts))
     return module, (torch_models.noise(1, 3, 16, 16),)
@@ -221,6 +221,26 @@ def test_a_change_of_scale_is_exact(tmp_path: Path) -> None:
     result = interpret(graph, [x])[graph.outputs[0].tensor]
     steps = np.rint(expected / np.float32(0.1)) - 7
     np.testing.assert_array_equal(result, steps.astype(np.int8))
+
+
+@pytest.mark.parametrize("op", ["LeakyRelu", "Sigmoid", "Elu"])
+def test_a_function_of_every_level_is_exact(op: str, tmp_path: Path) -> None:
+    """With equal scales a tenth of -5 is a half: onnxruntime rounds it to even."""
+    attributes = {"alpha": 0.1} if op == "LeakyRelu" else {}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["a"]),
+        helper.make_node("DequantizeLinear", ["a", "s", "z"], ["b"]),
+        helper.make_node(op, ["b"], ["c"], **attributes),
+        helper.make_node("QuantizeLinear", ["c", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["d", "s", "z"], ["y"]),
+    ]
+    constants = [tensor("s", 0.0325), tensor("z", 0, np.int8)]
+    path = saved(model_of(nodes, {"x": (1, 256)}, constants=constants), tmp_path)
+    graph = import_onnx(path).graph
+    x = np.arange(-128, 128).astype(np.int8)[None]
+    (expected,) = run_source(path, [x.astype(np.float32) * np.float32(0.0325)])
+    result = interpret(graph, [x])[graph.outputs[0].tensor]
+    np.testing.assert_array_equal(result, np.rint(expected / np.float32(0.0325)))
 
 
 def test_padding_of_integers_is_the_level_of_the_file(tmp_path: Path) -> None:

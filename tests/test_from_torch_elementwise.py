@@ -18,6 +18,8 @@ from torch.nn import functional  # noqa: E402
 from edgekit.converters.from_torch import import_torch_module  # noqa: E402
 from edgekit.errors import UnsupportedError  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("modules_exported_once")
+
 MAP = (6, 5, 7)
 
 

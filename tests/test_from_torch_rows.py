@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from torch.nn import functional  # noqa: E402
 import edgekit  # noqa: E402
 from edgekit.converters.from_torch import import_torch_module  # noqa: E402
 from edgekit.errors import BadInputError, EdgekitError, UnsupportedError  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("modules_exported_once")
 
 Case = Callable[..., Any]
 
@@ -155,6 +158,7 @@ AS_PYTORCH: dict[str, tuple[Case, list[str] | None]] = {
 """As IN_C; they convert to what the others convert to."""
 
 
+@functools.cache
 def prepared(function: Case) -> tuple[nn.Module, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
     vectors = {"gamma": torch.linspace(0.5, 1.7, 12), "beta": torch.linspace(-0.4, 0.9, 12)}

@@ -19,6 +19,8 @@ from torch.nn import functional  # noqa: E402
 from edgekit.converters.from_torch import import_torch_module  # noqa: E402
 from edgekit.errors import UnsupportedError  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("modules_exported_once")
+
 MAP, SEQUENCE = (4, 7, 9), (6, 40)
 
 
@@ -145,17 +147,29 @@ def test_resizing_of_a_sequence(mode: str) -> None:
     check_function(lambda y: functional.interpolate(y, scale_factor=2.5, mode=mode), SEQUENCE)
 
 
+class AtSizes(nn.Module):
+    """A sequence resized to each of some sizes."""
+
+    def __init__(self, sizes: tuple[int, ...], mode: str) -> None:
+        super().__init__()
+        self.sizes, self.mode = sizes, mode
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(functional.interpolate(x, size=size, mode=self.mode) for size in self.sizes)
+
+
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
 def test_nearest_input_is_the_one_that_pytorch_reads(mode: str) -> None:
     """Over many sizes, where float32 rounding decides; exactly, on an index ramp."""
+    sizes = (1, 5, 9, 14, 20, 33, 82, 127, 193)
     for size in (3, 7, 10, 41, 96):
-        for result in (1, 5, 9, 14, 20, 33, 82, 127, 193):
-            ramp = torch.arange(size, dtype=torch.float32).reshape(1, 1, size)
-            expected = functional.interpolate(ramp, size=result, mode=mode).numpy().astype(int)
-            module = nn.Upsample(size=result, mode=mode)
-            graph = import_torch_module(module, (ramp,))
-            (node,) = (n for n in graph.nodes if n.op == "resize_nearest")
-            assert np.array_equal(node.attributes.columns, expected[0, 0]), (size, result)
+        ramp = torch.arange(size, dtype=torch.float32).reshape(1, 1, size)
+        module = AtSizes(sizes, mode)
+        graph = import_torch_module(module, (ramp,))
+        nodes = [node for node in graph.nodes if node.op == "resize_nearest"]
+        for result, expected, node in zip(sizes, module(ramp), nodes, strict=True):
+            columns = expected.numpy().astype(int)[0, 0]
+            assert np.array_equal(node.attributes.columns, columns), (size, result)
 
 
 @pytest.mark.parametrize("factor", [2, 3])

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from support.c_project import (
     CORTEX_M4,
-    SANITIZERS,
+    SANITIZED,
     WARNINGS,
+    build_program,
     check_example,
     check_no_state,
     compile_each,
@@ -119,8 +120,7 @@ def test_sanitizers_and_guard_pages_find_nothing(
     (tmp_path / "inputs").write_bytes(b"".join(sample[0].tobytes() for sample in samples))
     main = repository / "tests" / "c" / "guarded_main.c"
     program = tmp_path / "guarded"
-    flags = [*WARNINGS, *SANITIZERS, "-O1", f"-I{folder}"]
-    run(["gcc", *flags, main, *sources(folder), "-o", program])
+    build_program(main, folder, program, flags=SANITIZED)
     for place in ("end", "begin"):
         environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
         run([program, place, tmp_path / "inputs", tmp_path / "outputs"], env=environment)
@@ -142,7 +142,7 @@ def test_guards_notice_an_arena_that_is_too_small(
     samples, _ = samples_and_outputs(folder, 1)
     (tmp_path / "inputs").write_bytes(samples[0][0].tobytes())
     main = repository / "tests" / "c" / "guarded_main.c"
-    run(["gcc", *WARNINGS, f"-I{folder}", main, *sources(folder), "-o", tmp_path / "guarded"])
+    build_program(main, folder, tmp_path / "guarded")
     command = [tmp_path / "guarded", "end", tmp_path / "inputs", tmp_path / "outputs"]
     assert subprocess.run(command, capture_output=True, timeout=60).returncode < 0
 
@@ -289,7 +289,7 @@ def test_example_prints_the_outputs(
     require_program(compiler)
     folder = converted(name)
     example, program = folder / "example" / "main.c", tmp_path / "example"
-    run([compiler, *WARNINGS, f"-I{folder}", example, *sources(folder), "-o", program])
+    build_program(example, folder, program, compiler=compiler)
     check_example(run([program]), folder)
 
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from support.c_project import (
     CORTEX_M4,
+    SANITIZED,
     SANITIZERS,
     WARNINGS,
+    build_program,
     check_example,
     check_no_state,
     compile_each,
@@ -79,10 +81,10 @@ def test_misuse_is_refused_and_nothing_else_happens(
     values = [interpret(graph, sample)[graph.outputs[0].tensor] for sample in samples]
     (tmp_path / "inputs").write_bytes(b"".join(sample[0].tobytes() for sample in samples))
     _, width, channels = map_size(entry.shape)
-    flags = [*WARNINGS, *SANITIZERS, "-O1", f"-I{folder}", f"-DWIDTH={width}"]
     main = repository / "tests" / "c" / f"{mode}_main.c"
     program = tmp_path / "program"
-    run(["gcc", *flags, f"-DCHANNELS={channels}", main, *sources(folder), "-o", program])
+    size = (f"-DWIDTH={width}", f"-DCHANNELS={channels}")
+    build_program(main, folder, program, *size, flags=SANITIZED)
     run([program, tmp_path / "inputs", tmp_path / "outputs"], env={**os.environ})
     assert (tmp_path / "outputs").read_bytes() == b"".join(value.tobytes() for value in values)
 
@@ -173,8 +175,7 @@ def test_example_prints_the_outputs(
     require_program("gcc")
     folder = project(name, mode)
     example, program = folder / "example" / "main.c", tmp_path / "example"
-    flags = [*WARNINGS, *SANITIZERS]
-    run(["gcc", *flags, f"-I{folder}", example, *sources(folder), "-o", program])
+    build_program(example, folder, program, flags=[*WARNINGS, *SANITIZERS])
     check_example(run([program]), folder)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.c_project import WARNINGS, run, sources
+from support.c_project import build_program, run
 from support.graphs import GraphBuilder
 from support.models import convert_graph
 
@@ -53,7 +53,7 @@ def test_hostile_names_compile_as_c_and_cxx(
     names = [entry.name for entry in (*artifact.manifest.inputs, *artifact.manifest.outputs)]
     assert len(set(names)) == len(names) == len(HOSTILE) + 2
     example = folder / "example" / "main.c"
-    run(["gcc", *WARNINGS, f"-I{folder}", example, *sources(folder), "-o", tmp_path / "example"])
+    build_program(example, folder, tmp_path / "example")
     run(["gcc", "-std=gnu99", f"-I{folder}", "-c", example, "-o", tmp_path / "example.o"])
     (tmp_path / "main.cpp").write_text('#include "model.h"\nint main() { return EK_OK; }\n')
     flags = ("-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{folder}")

@@ -53,6 +53,15 @@ def test_flags_count(cache: ObjectCache, tmp_path: Path) -> None:
     assert cache.compiled == 4
 
 
+def test_the_language_counts(cache: ObjectCache, tmp_path: Path) -> None:
+    names = []
+    for flags in ((), ("-x", "c++"), ("-x", "c++")):
+        command = ["gcc", *flags, "-c", "two.c", "-o", "two.o"]
+        cache.run(command, cwd=tmp_path, timeout_seconds=60)
+        names.append(b"_Z3twov" in (tmp_path / "two.o").read_bytes())
+    assert (names, cache.compiled) == ([False, True, True], 2)
+
+
 def test_stack_usage_comes_with_the_object(cache: ObjectCache, tmp_path: Path) -> None:
     for name in ("a", "b"):
         command = ["gcc", *FLAGS, "-fstack-usage", "-c", tmp_path / "two.c", "-o", f"{name}.o"]

@@ -13,12 +13,12 @@ from support.c_project import (
     CORTEX_M4,
     SANITIZERS,
     WARNINGS,
+    build_program,
     check_example,
     check_no_state,
     compile_each,
     run,
     section_bytes,
-    sources,
 )
 from support.graphs import HALF_3, SAME_3, GraphBuilder, square, two_by_two
 from support.planned import MODES, convert_planned, one_row, single_pixel, unused_rows
@@ -115,9 +115,8 @@ def test_example_prints_the_outputs(
 ) -> None:
     require_program("gcc")
     folder = converted("segmentation", mode).save(tmp_path / "model")
-    flags = [*WARNINGS, *SANITIZERS, f"-I{folder}"]
-    program = tmp_path / "example"
-    run(["gcc", *flags, folder / "example" / "main.c", *sources(folder), "-o", program])
+    example, program = folder / "example" / "main.c", tmp_path / "example"
+    build_program(example, folder, program, flags=[*WARNINGS, *SANITIZERS])
     check_example(run([program]), folder)
 
 
@@ -141,8 +140,7 @@ int main(void) {{
   return with(NULL) == EK_BAD_ARGUMENT && with(&unwritable) == EK_BAD_ARGUMENT ? 0 : 1;
 }}
 """)
-    flags = [*WARNINGS, f"-I{folder}"]
-    run(["gcc", *flags, tmp_path / "main.c", *sources(folder), "-o", tmp_path / "program"])
+    build_program(tmp_path / "main.c", folder, tmp_path / "program")
     run([tmp_path / "program"])
 
 

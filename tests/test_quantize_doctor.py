@@ -166,3 +166,25 @@ def test_command_needs_samples_to_explain(tmp_path: Path, model: list[str], caps
     output = ["-o", str(tmp_path / "out.tflite"), "--explain"]
     assert run(["quantize", model[0], *output]) == 2
     assert "needs a float model and --calib" in capsys.readouterr().err
+
+
+def test_command_explains_what_the_format_cannot_hold(tmp_path: Path, capsys: Any) -> None:
+    """The explanation took long, and .onnx is one way out."""
+    network = tmp_path / "network.py"
+    network.write_text(
+        "from torch import nn, zeros\n"
+        "def network():\n"
+        "    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.SiLU()), zeros(1, 2, 6, 6)\n",
+        encoding="utf-8",
+    )
+    samples = np.random.default_rng(0).standard_normal((3, 2, 6, 6)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=samples)
+    arguments = ["quantize", f"{network}:network", "--calib", str(tmp_path / "data.npz")]
+    assert run([*arguments, "-o", str(tmp_path / "out.tflite"), "--explain", "--json"]) == 3
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)["layers"]) == 2
+    assert "an .onnx file may have one" in captured.err
+    assert run([*arguments, "-o", str(tmp_path / "out.onnx")]) == 0
+    capsys.readouterr()
+    assert run([*arguments, "-o", str(tmp_path / "out.bin"), "--explain"]) == 2
+    assert capsys.readouterr().out == ""

@@ -12,7 +12,7 @@ from support.graphs import HALF_3, SAME_3, GraphBuilder, square
 
 from edgekit.artifact import Artifact
 from edgekit.converters.plan_model import Budget
-from edgekit.converters.schedule.again import computed_again
+from edgekit.converters.schedule.again import computed_again, with_skips_again
 from edgekit.converters.schedule.plan import Plan, PlannedSegment
 from edgekit.converters.schedule.plan_file import plan_content
 from edgekit.inputs import seeded_samples
@@ -76,6 +76,24 @@ def test_no_more_than_is_allowed() -> None:
     (again,) = computed_again(graph, "stream", max_macs=None)
     assert list(computed_again(graph, "stream", max_macs=again.macs - 1)) == []
     assert len(list(computed_again(graph, "stream", max_macs=again.macs))) == 1
+
+
+def test_a_shorter_way_back_where_the_best_one_takes_too_much() -> None:
+    """Pulled, the input costs no bytes and is the best source; the map in front of it is next."""
+    b = GraphBuilder("two_ways", seed=4)
+    x = b.conv2d(b.input("image", (1, 32, 16, 2)), 4, square(SAME_3))
+    skip = b.conv2d(x, 12)
+    y = b.conv2d(skip, 4, square(SAME_3))
+    for _ in range(8):
+        y = b.conv2d(y, 4, square(SAME_3))
+    graph = b.graph(b.node("add", Add(), skip, b.conv2d(y, 12)))
+    (best,) = computed_again(graph, "pull", max_macs=None)
+    (shorter,) = computed_again(graph, "pull", max_macs=best.macs - 1)
+    assert best.repeats.skips == ((skip, "image"),)
+    assert shorter.repeats.skips == ((skip, x),)
+    for again in (best, shorter):
+        assert with_skips_again(graph, "pull", again.repeats.skips).macs == again.macs
+    assert list(computed_again(graph, "pull", max_macs=shorter.macs - 1)) == []
 
 
 def test_a_map_that_is_no_smaller_in_front_is_not_worth_it() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.c_project import SANITIZERS, WARNINGS, run, sources
+from support.c_project import SANITIZED, build_program, run
 from support.graphs import HALF_3, SAME_3, GraphBuilder, square
 from support.planned import convert_planned
 from support.quick_host import in_a_child, quick_builds
@@ -297,10 +297,10 @@ def test_windows_that_are_pulled(
     assert furthest > 0
     samples = seeded_samples(manifest.inputs, 2, seed=5)
     (tmp_path / "inputs").write_bytes(b"".join(sample[0].tobytes() for sample in samples))
-    flags = [*WARNINGS, *SANITIZERS, "-O1", f"-I{folder}", "-DWIDTH=47", "-DCHANNELS=3"]
+    flags = ("-DWIDTH=47", "-DCHANNELS=3", f"-DFURTHEST_X={furthest}")
     main = repository / "tests" / "c" / "pull_main.c"
     program = tmp_path / "program"
-    run(["gcc", *flags, f"-DFURTHEST_X={furthest}", main, *sources(folder), "-o", program])
+    build_program(main, folder, program, *flags, flags=SANITIZED)
     run([program, tmp_path / "inputs", tmp_path / "outputs"])
     reference = Reference(folder).graph
     values = [interpret(reference, s)[reference.outputs[0].tensor] for s in samples]

@@ -94,7 +94,9 @@ class TfliteBuilder:
 
 def no_form(call: Call, fact: str) -> UnsupportedError:
     """An operator that the format cannot express exactly."""
-    return UnsupportedError(f"{call.node}: TFLite has no exact form of it: {fact}")
+    return UnsupportedError(
+        f"{call.node}: TFLite has no exact form of it: {fact}; an .onnx file may have one"
+    )
 
 
 def fused_activation(call: Call, minimum: int, maximum: int) -> int:

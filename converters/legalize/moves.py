@@ -109,9 +109,17 @@ def sink_behind_pad(view: View, node: Node) -> Rewrite | None:
 
 
 def sink_behind_slice(view: View, node: Node) -> Rewrite | None:
-    """A part of a transposed map is a transposed part of the map."""
-    order = _order_in_front(view, node)
-    if order is None:
+    """A part of a transposed map is a transposed part of the map.
+
+    Where several parts are taken of it, together they must be no more than the map.
+    """
+    source = node.inputs[0]
+    readers = view.readers[source]
+    parts = {reader.outputs[0] for reader in readers}
+    order = _order(view, source)
+    if order is None or any(reader.op != "slice" for reader in readers):
+        return None
+    if sum(view.tensor(part).elements for part in parts) > view.tensor(source).elements:
         return None
     part: Slice = node.attributes
     lists = (_in_front(values, order) for values in (part.begin, part.size, part.strides))
@@ -148,10 +156,14 @@ def _order_in_front(view: View, node: Node) -> tuple[int, ...] | None:
 
 def _order_of(view: View, node: Node, name: str) -> tuple[int, ...] | None:
     """The permutation that a tensor comes from, where this node alone reads it."""
+    alone = {reader.name for reader in view.readers[name]} == {node.name}
+    return _order(view, name) if alone else None
+
+
+def _order(view: View, name: str) -> tuple[int, ...] | None:
+    """The permutation that a tensor comes from, unless the model returns it."""
     transpose = view.producers.get(name)
     if transpose is None or transpose.op != "transpose" or name in view.results:
-        return None
-    if {reader.name for reader in view.readers[name]} != {node.name}:
         return None
     order: tuple[int, ...] = transpose.attributes.permutation
     return order

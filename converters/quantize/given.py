@@ -2,8 +2,8 @@
 """Float graphs whose scales the source gives (QDQ models) become integer models, without samples.
 
 The multipliers are those of edgekit's operators, as for every other model: TensorFlow Lite's fixed
-point (edgekit/runners/source_layers.py says where runtimes differ). A mere change of scale is a
-table of the 256 results that the runtime of the source computes.
+point (edgekit/runners/source_layers.py says where runtimes differ). A mere change of scale, and a
+function of one variable, is a table of the 256 results that the runtime of the source computes.
 """
 
 from __future__ import annotations
@@ -193,17 +193,22 @@ class _Integers:
         """Dequantize, a clamp and quantize of every level: float32, halves to even."""
         before, after = source.quantization, result.quantization
         assert before is not None and after is not None
-        values = (LEVELS - before.zero_point).astype(np.float32) * np.float32(before.scale)
+        values = _real_levels(before)
         low = None if bounds.minimum is None else np.float32(bounds.minimum)
         high = None if bounds.maximum is None else np.float32(bounds.maximum)
         if low is not None or high is not None:
             values = np.clip(values, low, high)
+        return self._integers(values, after)
+
+    def _integers(self, values: Array, scale: Quantization) -> tuple[int, ...]:
+        """float32 values as the runtime of the source quantizes them: halves to even."""
         with np.errstate(over="ignore"):
             if self.inverse_scales:
-                steps = np.rint(values * np.float32(1.0 / after.scale))
+                steps = np.rint(values * np.float32(1.0 / scale.scale))
             else:
-                steps = np.rint(values / np.float32(after.scale))
-        return tuple(int(v) for v in np.clip(steps + after.zero_point, -128, 127))
+                steps = np.rint(values / np.float32(scale.scale))
+        levels = np.nan_to_num(steps, nan=0.0) + scale.zero_point
+        return tuple(int(v) for v in np.clip(levels, -128, 127))
 
     def _operand(self, call: Call, position: int) -> Tensor:
         """An integer activation; a constant of element-wise arithmetic by its own scale."""
@@ -219,6 +224,8 @@ class _Integers:
         for tensor in call.outputs:
             self.tensors[tensor.name] = tensor
         result = operator_of(call.node).quantize(call)
+        if isinstance(result.arithmetic, LookupArithmetic):
+            result = dataclasses.replace(result, arithmetic=self._function(call))
         names = list(call.node.inputs)
         if call.node.op in WEIGHTED_CHANNEL_AXIS and names[WEIGHTS] in self.constants:
             result = self._weighted(call, result)
@@ -231,6 +238,13 @@ class _Integers:
             arithmetic=result.arithmetic,
         )
         self.nodes.append(node)
+
+    def _function(self, call: Call) -> LookupArithmetic:
+        """The table of a function as the runtime of the source computes it, in float32."""
+        before, after = call.inputs[0].quantization, call.output.quantization
+        assert before is not None and after is not None
+        values = operator_of(call.node).evaluate_float(call, [_real_levels(before)])
+        return LookupArithmetic(self._integers(values, after))
 
     def _weighted(self, call: Call, result: Quantized) -> Quantized:
         """Weights and bias as the integers of the source, and the multipliers of their scales."""
@@ -283,6 +297,12 @@ class _Integers:
             return np.clip(integers, INT32_MIN, INT32_MAX).astype(np.int32)
         steps = round_half_away(values.astype(np.float64) / scales)
         return np.clip(steps, INT32_MIN, INT32_MAX).astype(np.int32)
+
+
+def _real_levels(scale: Quantization) -> Array:
+    """What the 256 levels stand for, in float32."""
+    values: Array = (LEVELS - scale.zero_point).astype(np.float32) * np.float32(scale.scale)
+    return values
 
 
 def _is_scale(given: Array, scales: Array) -> bool:

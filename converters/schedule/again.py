@@ -49,33 +49,46 @@ def computed_again(
 ) -> Iterator[Again]:
     """The model with one, two, ... of its long skips computed again, the most worthwhile first.
 
-    max_macs: of the second layers, in all. Rows of a pulled input are read again as well.
+    max_macs: of the second layers, in all; where the best way to a skip takes more, a shorter one
+    does. Rows of a pulled input are read again as well.
     """
     found = Again(graph)
-    for skip in _worthwhile(graph, input_mode):
-        if max_macs is None or found.macs + skip.macs <= max_macs:
-            found = _again(found, skip, input_mode)
+    for ways in _worthwhile(graph, input_mode):
+        left = None if max_macs is None else max_macs - found.macs
+        fitting = [way for way in ways if left is None or way.macs <= left]
+        if fitting:
+            found = _again(found, fitting[-1], input_mode)
             yield found
 
 
-def with_skips_again(graph: QGraph, input_mode: InputMode, tensors: Sequence[str]) -> Again:
-    """The model with just these skips computed again.
+def with_skips_again(
+    graph: QGraph, input_mode: InputMode, skips: Sequence[tuple[str, str]]
+) -> Again:
+    """The model with just these skips, by (tensor, source), computed again.
 
     Raises:
         BadInputError: one of them is no skip of the model.
     """
-    skips = {skip.tensor: skip for skip in _worthwhile(graph, input_mode)}
+    known = {
+        (way.tensor, way.source): way for ways in _worthwhile(graph, input_mode) for way in ways
+    }
     found = Again(graph)
-    for tensor in tensors:
-        if tensor not in skips or tensor in found.repeats.skips:
-            raise BadInputError(f"the plan computes '{tensor}' again, which is no long skip")
-        found = _again(found, skips[tensor], input_mode)
+    for tensor, source in skips:
+        twice = any(tensor == other for other, _ in found.repeats.skips)
+        if (tensor, source) not in known or twice:
+            raise BadInputError(
+                f"the plan computes '{tensor}' again from '{source}', which is no long skip"
+            )
+        found = _again(found, known[tensor, source], input_mode)
     return found
 
 
-def _worthwhile(graph: QGraph, input_mode: InputMode) -> list[Skip]:
+def _worthwhile(graph: QGraph, input_mode: InputMode) -> list[list[Skip]]:
+    """For every long skip the ways back, each of which saves more than those before it."""
     held_input = input_mode in ("stream", "overwrite")
-    return sorted(_skips(graph, held_input), key=lambda s: (s.macs / s.saved_bytes, s.tensor))
+    return sorted(
+        _skips(graph, held_input), key=lambda w: (w[-1].macs / w[-1].saved_bytes, w[-1].tensor)
+    )
 
 
 def _again(again: Again, skip: Skip, input_mode: InputMode) -> Again:
@@ -84,31 +97,31 @@ def _again(again: Again, skip: Skip, input_mode: InputMode) -> Again:
     number = len(again.repeats.skips)
     second, source = _with_second(again.graph, skip, number, pulled=pulled)
     repeats = Repeats(
-        (*again.repeats.skips, skip.tensor),
+        (*again.repeats.skips, (skip.tensor, skip.source)),
         (*again.repeats.pulled, *((source,) if pulled else ())),
     )
     return Again(second.verify(), again.macs + skip.macs, repeats)
 
 
-def _skips(graph: QGraph, held_input: bool) -> Iterator[Skip]:
+def _skips(graph: QGraph, held_input: bool) -> Iterator[list[Skip]]:
     position = {node.name: number for number, node in enumerate(graph.nodes)}
     returned = {port.tensor for port in graph.outputs}
     for name, readers in graph.consumers().items():
         if len(readers) < 2 or name in returned:
             continue
         before, last = (position[node.name] for node in readers[-2:])
-        skip = _skip(graph, name, readers[-1], held_input) if last - before >= LONG_SKIP else None
-        if skip is not None:
-            yield skip
+        if last - before >= LONG_SKIP and (
+            ways := list(_ways_back(graph, name, readers[-1], held_input))
+        ):
+            yield ways
 
 
-def _skip(graph: QGraph, name: str, reader: Node, held_input: bool) -> Skip | None:
-    """The cheapest way back to the map in front of a tensor that takes the least bytes."""
+def _ways_back(graph: QGraph, name: str, reader: Node, held_input: bool) -> Iterator[Skip]:
+    """Ways back to maps in front of a tensor, each of which takes less bytes than those before it."""
     producer = graph.producer()
     inputs = {port.tensor for port in graph.inputs}
     nodes: list[Node] = []
-    best: Skip | None = None
-    source, macs = name, 0
+    source, macs, most_saved = name, 0, 0
     while source in producer:
         node = producer[source]
         call = graph.call(node)
@@ -119,9 +132,9 @@ def _skip(graph: QGraph, name: str, reader: Node, held_input: bool) -> Skip | No
         source = call.activations[0].name
         held = graph.tensors[source].bytes if held_input or source not in inputs else 0
         saved = graph.tensors[name].bytes - held
-        if saved > (best.saved_bytes if best else 0):
-            best = Skip(name, reader.name, source, tuple(nodes), macs, saved)
-    return best
+        if saved > most_saved:
+            most_saved = saved
+            yield Skip(name, reader.name, source, tuple(nodes), macs, saved)
 
 
 def _with_second(graph: QGraph, skip: Skip, number: int, *, pulled: bool) -> tuple[QGraph, str]:

@@ -41,10 +41,15 @@ class TensorFact:
 
 @dataclass(frozen=True)
 class Ring:
-    """Rows of a tensor that a schedule keeps; passing: consumed as soon as they are there."""
+    """Rows of a tensor that a schedule keeps.
+
+    passing: consumed as soon as they are there. emptied: no layer behind those that read the tensor
+    ever runs while a row is held.
+    """
 
     rows: int
     passing: bool
+    emptied: bool
 
 
 @dataclass(frozen=True, eq=False)

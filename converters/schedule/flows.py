@@ -164,7 +164,8 @@ def _joined(
         entry = pending.pop(name)
         largest = np.maximum(largest, np.where(entry.passing, entry.working + entry.ring_bytes, 0))
         held = np.where(entry.passing, 0, entry.ring_bytes)
-        if _is_emptied(facts, name, index, option):
+        reads_again = option is not None and option.reread_rows > 0
+        if facts.rings[way][name].emptied and not reads_again:
             working = working + entry.ring_bytes
             largest = largest + held
             pending = {other: waiting.held(held) for other, waiting in pending.items()}
@@ -194,20 +195,6 @@ def _stride(facts: Facts, index: int) -> int:
     """Rows of its input from one output row of an item of a pair to the next."""
     loop = facts.items[index].step.loop
     return loop.rows.stride if loop is not None and isinstance(loop.rows, Axis) else 1
-
-
-def _is_emptied(facts: Facts, name: str, index: int, option: PairOption | None) -> bool:
-    """Whether every firing of an item leaves no row of a tensor that anything still needs.
-
-    Its rows then are there only while the item waits for its operands, and layers behind it never
-    run in that time.
-    """
-    tensor = facts.tensors[name]
-    if len(tensor.readers) > 1 or (option is not None and option.reread_rows > 0):
-        return False
-    (read,) = (r for r in facts.items[index].unit.reads if r.tensor == name)
-    one_by_one = bool((np.diff(facts.items[tensor.producer].unit.rows, prepend=0) <= 1).all())
-    return one_by_one and bool((read.first[1:] >= read.end[:-1]).all())
 
 
 def merged(facts: Facts, flows: Flows, goal: Goal, *, limit: Array) -> Flows:

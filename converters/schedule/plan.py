@@ -67,10 +67,11 @@ class Repeats:
     """How the graph of a plan differs from the model: what is computed again for its last reader
     (schedule/again.py), and which bottlenecks in blocks (schedule/split.py).
 
-    skips: tensors; pulled: views of the input into which its rows are read once more for that.
+    skips: (tensor, the map from which it is computed); pulled: views of the input into which its
+    rows are read once more for that.
     """
 
-    skips: tuple[str, ...] = ()
+    skips: tuple[tuple[str, str], ...] = ()
     pulled: tuple[str, ...] = ()
     splits: tuple[Split, ...] = ()
 

@@ -22,7 +22,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     input_mode: InputMode
     output_mode: OutputMode
     segments: tuple[PlannedSegment, ...]
-    computed_again: tuple[str, ...] = ()
+    computed_again: tuple[tuple[str, str], ...] = ()
     in_blocks: tuple[Split, ...] = ()
 
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgekit.converters.choose import Choice
 from edgekit.converters.lowering.segment import KnownSteps, SegmentBuilder
 from edgekit.converters.lowering.storage import Storage
 from edgekit.converters.schedule.facts import Ring
-from edgekit.converters.schedule.order import demand_order, row_lives
+from edgekit.converters.schedule.order import RowLife, demand_order, row_lives
 from edgekit.converters.schedule.plan import PlannedPair, PlannedSegment, Repeats
-from edgekit.ir import Call, QGraph
+from edgekit.ir import Array, Call, QGraph
 from edgekit.program import InputMode, OutputMode
 
 
@@ -102,8 +104,23 @@ class Segments:
         segment = self.whole_model(flows=True, pairs=pairs)
         order = demand_order(segment.units, segment.final_tensors())
         lives = row_lives(segment.units, order)
-        never_computed = {unit.output: Ring(0, passing=True) for unit in segment.units}
-        return never_computed | {
-            tensor: Ring(life.capacity, passing=life.capacity == 1 and life.longest <= 1)
+        last = {
+            read.tensor: number for number, unit in enumerate(segment.units) for read in unit.reads
+        }
+        fired = np.array(order.units, np.int64)
+        nothing = Ring(0, passing=True, emptied=True)
+        return {unit.output: nothing for unit in segment.units} | {
+            tensor: Ring(
+                life.capacity,
+                passing=life.capacity == 1 and life.longest <= 1,
+                emptied=_is_emptied(life, np.flatnonzero(fired > last.get(tensor, len(fired)))),
+            )
             for tensor, life in lives.items()
         }
+
+
+def _is_emptied(life: RowLife, later: Array) -> bool:
+    """Whether no row is held at any of the times of ``later``."""
+    begins, ends = np.array(life.spans, np.int64).reshape(-1, 2).T
+    span = np.searchsorted(begins, later, side="right") - 1
+    return bool(((span < 0) | (ends[np.maximum(span, 0)] < later)).all())

@@ -79,10 +79,17 @@ def quantize(
     from edgekit.converters.quantize.doctor import Diagnosis, Goal
     from edgekit.converters.samples import load_samples
     from edgekit.errors import BadInputError
-    from edgekit.pipeline import explain_float, integer_graph, model_bytes, write_whole
+    from edgekit.pipeline import (
+        check_format,
+        explain_float,
+        integer_graph,
+        model_bytes,
+        write_whole,
+    )
 
     if scheme != "int8":
         raise BadInputError(f"--scheme {scheme}: use int8")
+    check_format(output)
     options = quantize_options(
         config,
         method=method,
@@ -102,11 +109,12 @@ def quantize(
             )
             if goal != Goal():
                 options = diagnosis.options
+    if diagnosis is not None:  # it holds, whether or not the file format has all the operators
+        print_diagnosis(diagnosis, json=json)
+    with progress("quantize") as show:
         samples = None if calib is None else load_samples(calib, imported.graph.inputs)
         graph = integer_graph(imported, samples, options, progress=show)
         show("write")
         write_whole(output, model_bytes(graph, output))
-    if diagnosis is not None:
-        print_diagnosis(diagnosis, json=json)
     if not json:
         typer.echo(f"{output}: {len(graph.nodes)} layers, {output.stat().st_size:,} bytes")

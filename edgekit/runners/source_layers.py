@@ -8,7 +8,8 @@ reference's by one output step on a few elements, for reasons that no importer c
   31-bit integer and shifts by e bits, rounding both times, halves away from zero, as TensorFlow
   Lite does. One sum in 2^(e + 2) lies where that makes a difference: below 0.4% where a layer sums
   hundreds of products, more in small ones, whose e is 3 to 5;
-- averages of an even number of integers are halves as often as one in that number;
+- averages of an even number of integers are halves as often as one in that number, as are means
+  between rows and columns;
 - a bias that the file keeps in float is rounded to the scale of the sums;
 - the reference's softmax has 8 bits, and its result gets the scale of the file afterwards.
 
@@ -135,6 +136,8 @@ def rounding_share(graph: QGraph, call: Call) -> float:
         return 0.0  # quantize/given.py lets it copy
     if call.node.op == "average_pool2d":
         return 0.25  # windows of four taps at a border
+    if call.node.op == "resize_bilinear":
+        return 0.125  # twice the size: in sixteenths of a step, in quarters at a border
     if (output_shift := getattr(arithmetic, "output_shift", None)) is not None:
         shifts = [output_shift]
     elif (shift := getattr(arithmetic, "shift", None)) is not None:

@@ -13,11 +13,13 @@ import numpy as np
 from edgekit.inputs import dequantize_array
 from edgekit.interpret import interpret
 from edgekit.manifest import load_manifest
+from edgekit.process import run_program
 from edgekit.reference import Reference
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
+SANITIZED = (*WARNINGS, *SANITIZERS, "-O1")
 _SECTION = re.compile(r"(\.\S+)\s+(\d+)\s+\d+$", re.MULTILINE)
 
 
@@ -41,8 +43,22 @@ def compile_each(compiler: str, flags: Sequence[str], folder: Path, into: Path) 
     objects = []
     for source in sources(folder):
         objects.append(into / f"{source.stem}.o")
-        run([compiler, *flags, f"-I{folder}", "-c", source, "-o", objects[-1]])
+        command = [compiler, *flags, f"-I{folder}", "-c", source, "-o", objects[-1]]
+        run_program(command, timeout_seconds=300)
     return objects
+
+
+def build_program(
+    main: Path,
+    folder: Path,
+    program: Path,
+    *flags_of_main: str,
+    compiler: str = "gcc",
+    flags: Sequence[str] = WARNINGS,
+) -> None:
+    """Link ``main`` with the model in ``folder``."""
+    objects = compile_each(compiler, flags, folder, program.with_name(f"{program.name}_objects"))
+    run([compiler, *flags, *flags_of_main, f"-I{folder}", main, *objects, "-o", program])
 
 
 def section_bytes(size_tool: str, objects: Sequence[Path]) -> dict[str, int]:

@@ -22,14 +22,15 @@ from unittest import mock
 
 from edgekit.process import CompletedProgram, run_program
 
-_COMPILER = re.compile(r"(?:[\w.-]+-)?(?:gcc|cc|clang)")
+_COMPILER = re.compile(r"(?:[\w.-]+-)?(?:gcc|cc|clang|g\+\+|clang\+\+)")
 _INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 _FOR_THE_LINKER = ("-shared", "-L", "-l", "-Wl,")
-_UNCACHED = ("-include", "-imacros", "-x")
-"""Flags that name more files than the sources, or say how to read them."""
+_UNCACHED = ("-include", "-imacros")
+"""Flags that name more files than the sources."""
 CALLERS = (
     "edgekit.build.cross.run_program",
     "edgekit.build.host.run_program",
+    "support.c_project.run_program",
     "support.kernel_library.run_program",
     "support.quick_host.run_program",
 )
@@ -58,7 +59,8 @@ class ObjectCache:
         """What run_program does; the same files, warnings and errors come of it."""
         words = [str(word) for word in command]
         sources = [word for word in words[1:] if word.endswith(".c")]
-        is_object, is_library = "-c" in words, "-shared" in words and len(sources) > 1
+        is_object = "-c" in words
+        is_library = "-shared" in words and len(sources) > 1 and "-x" not in words
         if not sources or not (is_object or is_library) or not _can_cache(words):
             return run_program(command, cwd=cwd, **options)
         here = cwd or Path()
@@ -147,4 +149,4 @@ def _key(program: str, flags: Sequence[str], source: Path, cwd: Path) -> str:
 def _identity(program: str) -> str:
     path = Path(shutil.which(program) or program).resolve()
     status = path.stat()
-    return f"{path} {status.st_size} {status.st_mtime_ns}"
+    return f"{Path(program).name} {path} {status.st_size} {status.st_mtime_ns}"

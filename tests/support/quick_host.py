@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 from unittest import mock
 
+import cffi
+
 from edgekit.build.host import host_compiler
 from edgekit.emit.runtime_files import runtime_files
 from edgekit.manifest import Manifest
@@ -49,6 +51,9 @@ class _Runtime:
 
 @functools.cache
 def _runtime(ops: tuple[str, ...]) -> _Runtime:
+    cffi.FFI().cdef(
+        "int warm(void);"
+    )  # the first declaration of a process makes the parser's tables
     return _Runtime(ops)
 
 

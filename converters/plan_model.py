@@ -22,6 +22,7 @@ from edgekit.converters.schedule.patches import search_patches
 from edgekit.converters.schedule.plan import Plan
 from edgekit.converters.schedule.plan_file import PlanFile, plan_of
 from edgekit.converters.schedule.search import Candidate, search
+from edgekit.converters.schedule.split import tight_splits, with_splits
 from edgekit.errors import BadInputError, UnsupportedError
 from edgekit.input_modes import check_input_mode, check_output_mode
 from edgekit.ir import QGraph
@@ -63,13 +64,14 @@ class Budget:
 class Planned:
     """A plan that was placed, and the instructions that the cost model predicts for it.
 
-    instructions: 0 for a plan that was given.
+    instructions: 0 for a plan that was given. tight: as in Candidate.
     """
 
     plan: Plan
     image: Image
     ram_bytes: int
     instructions: float
+    tight: tuple[tuple[str, ...], ...] = ()
 
 
 def ram_bytes_of(image: Image) -> int:
@@ -113,14 +115,37 @@ def plan_model(
             return planner.layerwise()
         case "patch":
             return planner.patches()
-    best = planner.best()
+    best, model = planner.best(), Again(graph)
+
+    def plan_of_other(again: Again) -> Planned:
+        other_choices = choose(again.graph, target, kernels=kernels)
+        return _Planner(again, other_choices, budget, progress).best()
+
     for again in _with_layers_again(graph, budget):
         if _is_good(best, budget):
             break
-        other_choices = choose(again.graph, target, kernels=kernels)
-        other = _Planner(again, other_choices, budget, progress).best()
-        best = min(best, other, key=lambda planned: (planned.ram_bytes, planned.instructions))
+        other = plan_of_other(again)
+        if _is_better(other, best):
+            best, model = other, again
+    while _saves_ram(budget) and not _is_good(best, budget):
+        before = best.plan.repeats.splits
+        splits = tight_splits(model.graph, best.image.arena_bytes, best.tight, before)
+        other = plan_of_other(with_splits(model, splits)) if splits else best
+        if not _is_better(other, best):
+            break
+        best = other
     return best
+
+
+def _is_better(planned: Planned, other: Planned) -> bool:
+    """Whether a plan needs less RAM, or as much and less time."""
+    mine, theirs = ((p.ram_bytes, p.instructions) for p in (planned, other))
+    return mine < theirs
+
+
+def _saves_ram(budget: Budget) -> bool:
+    """Whether a budget asks for less RAM whatever it costs."""
+    return budget.max_ram_bytes is not None or budget.max_extra_macs is not None
 
 
 def _with_layers_again(graph: QGraph, budget: Budget) -> Iterator[Again]:
@@ -141,6 +166,7 @@ def _is_good(planned: Planned, budget: Budget) -> bool:
 def _given(graph: QGraph, target: Target, kernels: str, content: PlanFile) -> Planned:
     """A plan from a file, placed."""
     again = with_skips_again(graph, content.input_mode, content.computed_again)
+    again = with_splits(again, content.in_blocks)
     choices = choose(again.graph, target, kernels=kernels)
     modes = content.input_mode, content.output_mode
     facts = gather_facts(again.graph, choices, *modes, repeats=again.repeats, compact=True)
@@ -162,6 +188,12 @@ def plan_front(
     return search(facts, Goal(extra_macs=None), progress=progress)
 
 
+def _planned(candidate: Candidate, image: Image) -> Planned:
+    return Planned(
+        candidate.plan, image, ram_bytes_of(image), candidate.instructions, candidate.tight
+    )
+
+
 class _Planner:
     def __init__(
         self,
@@ -172,7 +204,7 @@ class _Planner:
     ) -> None:
         self._again, self._choices = again, choices
         self._budget, self._progress = budget, progress
-        saves = budget.max_ram_bytes is not None or budget.max_extra_macs is not None
+        saves = _saves_ram(budget)
         modes = budget.input_mode, budget.output_mode
         self._facts = gather_facts(
             again.graph, choices, *modes, repeats=again.repeats, compact=saves
@@ -223,7 +255,7 @@ class _Planner:
     def _placed(self, candidates: Iterable[Candidate]) -> Iterator[Planned]:
         for program, candidate in self._programs(candidates):
             image = allocate(program)
-            yield Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
+            yield _planned(candidate, image)
 
     def _programs(self, candidates: Iterable[Candidate]) -> Iterator[tuple[Program, Candidate]]:
         """The candidates that can be lowered: a kernel may refuse a layer as narrow as a strip."""
@@ -256,7 +288,7 @@ class _Planner:
             self._progress(f"place a schedule of {bounds[number]} bytes")
             program, candidate = programs[number]
             image = allocate(program)
-            placed = Planned(candidate.plan, image, ram_bytes_of(image), candidate.instructions)
+            placed = _planned(candidate, image)
             if (placed.ram_bytes, placed.instructions) < (best.ram_bytes, best.instructions):
                 best = placed
         return best

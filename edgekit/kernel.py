@@ -36,15 +36,18 @@ class WriteBehind:
 
     grain: pixels (or elements of an element-wise kernel) that are processed together, or None: a
     whole output row, and every input row that the row's own call needs must survive it.
-    buffered: the inputs of a grain are consumed before its outputs are written.
+    buffered: the inputs of a grain are consumed before its outputs are written. by_pixel: no element
+    of an input is read for another pixel, so their pixels may have other sizes than the output's.
     """
 
     grain: int | None = None
     buffered: bool = False
+    by_pixel: bool = False
 
 
 BY_ROW = WriteBehind()
 BY_ELEMENT = WriteBehind(grain=1, buffered=True)
+BY_PIXEL = WriteBehind(grain=1, buffered=True, by_pixel=True)
 
 
 @dataclass(frozen=True)

@@ -223,6 +223,7 @@ def test_every_operator_has_a_form_or_is_known_to_have_none() -> None:
 
     without = {
         "batch_matmul",
+        "block_conv2d",
         "fixed_point_sigmoid",
         "l2_normalization",
         "layer_normalization",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def _narrowed(tensor: Tensor, mark: Array) -> Tensor:
     return dataclasses.replace(tensor, shape=(*tensor.shape[:-1], int((~mark).sum())))
 
 
-def unused_name(name: str, tensors: Mapping[str, Tensor]) -> str:
+def unused_name(name: str, tensors: Collection[str]) -> str:
     """``name``, with underscores behind it until no tensor has it."""
     while name in tensors:
         name = f"{name}_"
@@ -64,9 +64,9 @@ def _without(call: Call, marks: Marks, bounds: Mapping[str, Bounds]) -> tuple[No
         if kept.all() and not lost:
             return node, {}
         if node.op == "depthwise_conv2d":
-            return _weighted(call, kept, np.ones(1, bool), None)
+            return part_of_weighted(call, kept, np.ones(1, bool), None)
         columns = _kept_columns(call, marks)
-        return _weighted(call, kept, columns, _absorbed_bias(call, columns, bounds))
+        return part_of_weighted(call, kept, columns, _absorbed_bias(call, columns, bounds))
     if node.op == "reshape" and not kept.all():
         shape = (*node.attributes.shape[:-1], int(kept.sum()))
         return dataclasses.replace(node, attributes=Reshape(shape)), {}
@@ -110,9 +110,10 @@ def _absorbed_bias(call: Call, columns: Array, bounds: Mapping[str, Bounds]) -> 
     return bias_of(call, len(added)).astype(np.int64) + added if added.any() else None
 
 
-def _weighted(
+def part_of_weighted(
     call: Call, kept: Array, columns: Array, bias: Array | None
 ) -> tuple[Node, Constants]:
+    """A layer with some of its output channels, which read some columns of its weights."""
     weights = call.constant(WEIGHTS)
     if call.node.op == "depthwise_conv2d":
         weights = weights[..., kept]

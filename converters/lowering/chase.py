@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from edgekit.kernel import BY_ELEMENT
+from edgekit.kernel import BY_ELEMENT, BY_PIXEL
 from edgekit.program import Operand, RowLoop, Step
 
 
@@ -79,7 +79,7 @@ def in_place_elementwise(step: Step, operand: Operand) -> bool:
     """Whether a row may be written over the very row that it is computed from."""
     return (
         step.kernel is not None
-        and step.kernel.write_behind == BY_ELEMENT
+        and step.kernel.write_behind in (BY_ELEMENT, BY_PIXEL)
         and step.loop is not None
         and operand.row_bytes == step.output.row_bytes != 0
     )

@@ -120,40 +120,10 @@ def with_item(facts: Facts, flows: Flows) -> Flows:
     )
 
 
-def undominated_options(options: Sequence[PairOption]) -> list[int]:
-    """The numbers of the options of a pair that no other one makes needless in every flow.
-
-    That one shares the rows in the same way, needs no more bytes, and is faster, or as fast and in
-    front of it: the flow with it is then kept instead, whatever other flows there are.
-    """
-    measures = [
-        (
-            option.kept_bytes,
-            _working_bytes(option),
-            option.cost,
-            option.macs,
-        )
-        for option in options
-    ]
-
-    def replaces(other: int, number: int) -> bool:
-        first = (measures[other][2:], other) < (measures[number][2:], number)
-        same_way = options[other].planned.primitive == options[number].planned.primitive
-        pairs = zip(measures[other], measures[number], strict=True)
-        return first and same_way and all(ours <= theirs for ours, theirs in pairs)
-
-    numbers = range(len(options))
-    return [n for n in numbers if not any(replaces(other, n) for other in numbers)]
-
-
-def _working_bytes(option: PairOption) -> int:
-    return aligned(option.scratch_bytes) + aligned(option.tile_bytes)
-
-
 def with_pair(facts: Facts, flows: Flows, number: int) -> Flows:
     """Every flow with the next two layers as a pair, by option ``number``."""
     option = facts.pairs[flows.end][number]
-    working = _working_bytes(option)
+    working = aligned(option.scratch_bytes) + aligned(option.tile_bytes)
     way = option.planned.primitive
     return _joined(
         facts, flows, way, working, option.kept_bytes, option.cost, option.macs, option, number

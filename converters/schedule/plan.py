@@ -55,8 +55,17 @@ class PlannedSegment:
 
 
 @dataclass(frozen=True)
+class Split:
+    """The last layer of a bottleneck, by name, whose inner channels are computed in blocks (X)."""
+
+    project: str
+    blocks: int
+
+
+@dataclass(frozen=True)
 class Repeats:
-    """What is computed again for its last reader (schedule/again.py).
+    """How the graph of a plan differs from the model: what is computed again for its last reader
+    (schedule/again.py), and which bottlenecks in blocks (schedule/split.py).
 
     skips: (tensor, the map from which it is computed); pulled: views of the input into which its
     rows are read once more for that.
@@ -64,6 +73,7 @@ class Repeats:
 
     skips: tuple[tuple[str, str], ...] = ()
     pulled: tuple[str, ...] = ()
+    splits: tuple[Split, ...] = ()
 
 
 NOTHING_TWICE = Repeats()

@@ -11,7 +11,7 @@ import msgspec
 
 from edgekit.converters.choose import Choice
 from edgekit.converters.schedule.facts import Facts
-from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment
+from edgekit.converters.schedule.plan import Plan, PlannedPair, PlannedSegment, Split
 from edgekit.errors import BadInputError
 from edgekit.program import InputMode, OutputMode
 
@@ -23,6 +23,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     output_mode: OutputMode
     segments: tuple[PlannedSegment, ...]
     computed_again: tuple[tuple[str, str], ...] = ()
+    in_blocks: tuple[Split, ...] = ()
 
 
 def plan_content(plan: Plan) -> PlanFile:
@@ -32,6 +33,7 @@ def plan_content(plan: Plan) -> PlanFile:
         output_mode=plan.output_mode,
         segments=plan.segments,
         computed_again=plan.repeats.skips,
+        in_blocks=plan.repeats.splits,
     )
 
 

@@ -31,6 +31,8 @@ from edgekit.ir import Array
 from edgekit.program import CURSOR_BYTES
 
 Progress = Callable[[str], None]
+TIGHT = 0.98
+"""The share of all bytes from which on a segment is one that others have to be as large as."""
 
 FEW_FLOWS = 16
 """Of each first item, in the search for plans that bound the exact one."""
@@ -38,12 +40,17 @@ FEW_FLOWS = 16
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plan with the arena bytes, instructions and MACs that the model predicts."""
+    """A plan with the arena bytes, instructions and MACs that the model predicts.
+
+    tight: of the one that needs the least, the nodes of every segment that takes (nearly) as much,
+    and whose layers do so however they are cut.
+    """
 
     plan: Plan
     arena_bytes: int
     instructions: float
     macs: int
+    tight: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +97,18 @@ def search(
     return [found[i] for i in first.front(size, cost, macs)]
 
 
+def _least_peak(found: Mapping[int, Ways], first: int, end: int) -> int:
+    """The least bytes of all schedules of some items alone."""
+    least = np.full(end - first + 1, np.iinfo(np.int64).max)
+    least[0] = 0
+    for last in range(first + 1, end + 1):
+        ways = found[last]
+        own = ways.first >= first
+        peaks = np.maximum(least[ways.first[own] - first], ways.peak[own])
+        least[last - first] = peaks.min(initial=least[-1])
+    return int(least[-1])
+
+
 def _with_held_outputs(facts: Facts, early_rows: Mapping[str, int]) -> Facts:
     """The same where the outputs that are written early wait in the arena: some rows, or all of one
     that layers read as well."""
@@ -120,7 +139,24 @@ class _Search:
             for end, ways in in_strips.items():
                 found[end] = together([found[end], *ways])
             fronts = self._fronts(found, fronts[: min(in_strips)])
-        return [self._candidate(fronts, index) for index in range(len(fronts[-1]))]
+        candidates = [self._candidate(fronts, index) for index in range(len(fronts[-1]))]
+        if candidates:
+            tight = tuple(self._tight_segments(fronts, found))
+            candidates[0] = dataclasses.replace(candidates[0], tight=tight)
+        return candidates
+
+    def _tight_segments(
+        self, fronts: Sequence[_Partials], found: Mapping[int, Ways]
+    ) -> Iterator[tuple[str, ...]]:
+        """Those of the plan with the least bytes."""
+        limit = TIGHT * int(fronts[-1].peak[0])
+        end, at = self._count, 0
+        while end > 0:
+            partials = fronts[end]
+            way, first = int(partials.way[at]), int(partials.start[at])
+            if partials.ways.peak[way] >= limit and _least_peak(found, first, end) >= limit:
+                yield tuple(item.name for item in self._facts.items[first:end])
+            end, at = first, int(partials.before[at])
 
     def _bound(self) -> Bound:
         """From a search that follows few flows: good plans, but not all."""

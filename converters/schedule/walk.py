@@ -17,7 +17,6 @@ from edgekit.converters.schedule.flows import (
     concatenated,
     merged,
     start,
-    undominated_options,
     with_item,
     with_pair,
 )
@@ -57,7 +56,6 @@ class Walk:
         self._bound, self._most = bound, most
         self._firsts, self._longest, self._end = frozenset(firsts), longest, end
         self._steps: dict[int, _Steps] = {}
-        self._useful: dict[int, list[int]] = {}
         self._reached: dict[int, list[Flows]] = {}
 
     def ends(self) -> Iterator[Flows]:
@@ -101,25 +99,12 @@ class Walk:
     def _extend_group(self, end: int, group: Flows, number: Array) -> None:
         """Add an item or a pair; ``number``: of each flow among all with its end."""
         grown = [with_item(self._facts, group)]
-        for option_number in self._useful_options(end):
-            grown.append(with_pair(self._facts, group, option_number))
+        for option_number, option in enumerate(self._facts.pairs.get(end, ())):
+            if option.planned.primitive != "E" and (option.is_free or self._goal.extra_macs != 0):
+                grown.append(with_pair(self._facts, group, option_number))
         for flows in grown:
             part = dataclasses.replace(flows, came_from=number)
             self._reached.setdefault(flows.end, []).append(part)
-
-    def _useful_options(self, index: int) -> list[int]:
-        """The numbers of the options of a pair that flows may take."""
-        if index not in self._useful:
-            options = self._facts.pairs.get(index, ())
-            allowed = [
-                number
-                for number, option in enumerate(options)
-                if option.planned.primitive != "E"
-                and (option.is_free or self._goal.extra_macs != 0)
-            ]
-            rivals = [options[number] for number in allowed]
-            self._useful[index] = [allowed[number] for number in undominated_options(rivals)]
-        return self._useful[index]
 
     def pairs(self, end: int, number: int) -> list[PairOption]:
         """The pairs of a flow, in order; ``number``: its own among all with its end."""

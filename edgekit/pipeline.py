@@ -299,8 +299,7 @@ def _too_much_ram(
         f"{options.name}: it needs {manifest.ram_bytes} bytes of RAM (arena "
         f"{manifest.arena_bytes}, --input {manifest.input_mode}) but {limit} are allowed"
     )
-    if budget.schedule != "auto":
-        return f"{text}; use --schedule auto"
+    schedule = "" if budget.schedule == "auto" else "--schedule auto "
     ways = []
     modes: tuple[InputMode, ...] = (budget.input_mode, "stream")
     for mode in dict.fromkeys(modes):
@@ -310,7 +309,7 @@ def _too_much_ram(
             continue  # the model has no rows
         macs = least.image.program.macs_executed / max(manifest.macs_legalized, 1) * 100 - 100
         ways.append(
-            f"--input {mode} needs at least {least.ram_bytes} (arena {least.image.arena_bytes}, "
+            f"{schedule}--input {mode} needs at least {least.ram_bytes} (arena {least.image.arena_bytes}, "
             f"{math.ceil(macs)}% extra MACs)"
         )
     peak = max(manifest.layers, key=lambda layer: sum(b.bytes for b in layer.buffers))
@@ -325,7 +324,8 @@ def _with_least_ram(
 ) -> Planned:
     """The plan of an input mode that needs the least RAM: ``planned`` itself where it is that."""
     budget = options.budget
-    if mode == budget.input_mode and budget.max_extra_macs is None and budget.plan is None:
+    searched = budget.schedule == "auto" and budget.max_extra_macs is None and budget.plan is None
+    if searched and mode == budget.input_mode:
         return planned
-    other = dataclasses.replace(budget, input_mode=mode)
+    other = dataclasses.replace(budget, input_mode=mode, schedule="auto")
     return with_least_ram(model.graph, options.target, other, kernels=options.kernels)

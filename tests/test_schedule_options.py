@@ -138,7 +138,9 @@ def test_patches_with_rows_in_order_are_refused(budget: Budget) -> None:
 def test_what_does_not_fit_names_the_search(schedule: str) -> None:
     model = IntegerModel(network(), (), None, {}, 0)
     budget = Budget(schedule, "pull", max_ram_bytes=700)  # type: ignore[arg-type]
-    with pytest.raises(DoesNotFitError, match="but 700 are allowed; use --schedule auto"):
+    with pytest.raises(
+        DoesNotFitError, match="but 700 are allowed; --schedule auto --input pull needs"
+    ):
         convert_model(model, ConvertOptions(TARGET("cortex-m4"), budget=budget))
 
 

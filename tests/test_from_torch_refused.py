@@ -42,6 +42,8 @@ def test_all_unsupported_operators_are_listed_at_once() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
+    "variance": (lambda m, y: y.var((2, 3)), "use nn.LayerNorm, nn.GroupNorm"),
+    "heads_first": (lambda m, y: y.reshape(8, 1, 6, 7).relu(), "scaled_dot_product_attention"),
     "cropping_pad": (lambda m, y: functional.pad(y, (-1, 0)), "pad H, W or C"),
     "divide_rounding": (lambda m, y: torch.div(y, 2.0, rounding_mode="floor"), "rounding_mode"),
     "uneven_tiles": (lambda m, y: functional.adaptive_avg_pool2d(y, 4), "use output_size=1"),

@@ -145,6 +145,8 @@ NEAREST: Mapping[str, str] = {
         ("embedding", "sort", "topk", "cumsum"),
         "it outside the model: return its input",
     ),
+    **dict.fromkeys(("var", "std", "var_mean"), "nn.LayerNorm, nn.GroupNorm or nn.InstanceNorm2d"),
+    "where": "a product with a constant mask",
     "threshold": "relu",
     "_native_batch_norm_legit_functional": "eval mode: call module.eval() before torch.export",
     "native_dropout": "eval mode: call module.eval() before torch.export",

@@ -206,7 +206,10 @@ class ProgramReader:
             raise RefusalError("its shape is dynamic; export at batch 1 without dynamic_shapes")
         check_size(shape)
         if len(shape) == 4 and shape[0] != 1:
-            raise RefusalError(f"its result has shape {shape}; the first dimension must be 1")
+            raise RefusalError(
+                f"its result has shape {shape}; the first dimension must be 1 (in attention: use "
+                "F.scaled_dot_product_attention)"
+            )
         arguments = {name: self._as_value(value) for name, value in arguments.items()}
         fakes = [f for f in _flatten([fake]) if hasattr(f, "shape")]
         shapes = tuple(self._result_shape(f) or () for f in fakes)

@@ -106,6 +106,8 @@ def test_less_ram_and_the_same_outputs(mode: InputMode, tmp_path: Path) -> None:
     manifest = artifact.manifest
     assert manifest.arena_bytes < 0.8 * plain
     assert manifest.macs_executed == manifest.macs_legalized == macs_of(graph)
+    bounds = [layer.accumulator_bound for layer in manifest.layers if layer.op == "block_conv2d"]
+    assert bounds and all(bounds)
     folder = artifact.save(tmp_path / "model")
     report = validate(folder, ValidateOptions(on=("host",), samples=3, per_layer=True))
     assert report.assert_ok().first_difference is None

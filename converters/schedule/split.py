@@ -178,8 +178,12 @@ class _Splitting:
         call = self._bottleneck.project
         weights = self._constant(call.node, ("weights", call.constant(WEIGHTS)[..., own]))
         inputs = (source, weights, *([sums] if sums else []))
+        bound = operator_of(call.node).accumulator_bound(call)
         node = dataclasses.replace(
-            call.node, op="block_conv2d", attributes=BlockConv2d(), arithmetic=BlockArithmetic()
+            call.node,
+            op="block_conv2d",
+            attributes=BlockConv2d(),
+            arithmetic=BlockArithmetic(accumulator_bound=bound),
         )
         if not is_last:
             output = Tensor(call.output.name, call.output.shape, "int32")
@@ -194,6 +198,7 @@ class _Splitting:
             arithmetic.shifts,
             arithmetic.minimum,
             arithmetic.maximum,
+            bound,
         )
         return dataclasses.replace(node, inputs=inputs, arithmetic=last)
 

@@ -33,13 +33,17 @@ class BlockConv2d:
 
 @dataclass(frozen=True)
 class BlockArithmetic:
-    """Integer parameters of the last block; the others have none."""
+    """Integer parameters of the last block; the others have none but the bound.
+
+    accumulator_bound: that of the convolution of which this is a block; None where it is not known.
+    """
 
     output_zero_point: int = 0
     multipliers: tuple[int, ...] = ()
     shifts: tuple[int, ...] = ()
     minimum: int = -128
     maximum: int = 127
+    accumulator_bound: int | None = None
 
 
 def _is_last(call: Call) -> bool:
@@ -161,6 +165,10 @@ class BlockConv2dOperator(Operator):
 
     def window(self, call: Call) -> Window | None:
         return Window(Axis(1), Axis(1))
+
+    def accumulator_bound(self, call: Call) -> int | None:
+        arithmetic: BlockArithmetic = call.node.arithmetic
+        return arithmetic.accumulator_bound
 
     def macs(self, call: Call) -> int:
         return call.output.elements * call.inputs[INPUT].shape[3]

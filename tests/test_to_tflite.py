@@ -143,7 +143,13 @@ def test_zero_points_that_a_layer_does_not_share_are_noticed() -> None:
 def test_every_operator_has_a_form_or_is_known_to_have_none() -> None:
     from edgekit.converters.export.tflite_forms import FORMS
 
-    without = {"batch_matmul", "fixed_point_sigmoid", "layer_normalization", "leaky_relu"}
+    without = {
+        "batch_matmul",
+        "block_conv2d",
+        "fixed_point_sigmoid",
+        "layer_normalization",
+        "leaky_relu",
+    }
     int16_only = {"fixed_point_sigmoid", "leaky_relu"}
     assert int16_only < without
     assert set(operators()) - set(FORMS) == without

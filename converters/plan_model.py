@@ -150,9 +150,9 @@ def _saves_ram(budget: Budget) -> bool:
 
 def _with_layers_again(graph: QGraph, budget: Budget) -> Iterator[Again]:
     """The models in which layers are computed twice that a budget allows."""
-    percent = budget.max_extra_macs
-    if budget.schedule == "stream" or (percent is None and budget.max_ram_bytes is None):
+    if budget.schedule == "stream" or not _saves_ram(budget):
         return
+    percent = budget.max_extra_macs
     macs = sum(operator_of(call.node).macs(call) for call in graph.calls())
     most = None if percent is None else int(macs * percent / 100)
     yield from computed_again(graph, budget.input_mode, max_macs=most)
@@ -204,10 +204,13 @@ class _Planner:
     ) -> None:
         self._again, self._choices = again, choices
         self._budget, self._progress = budget, progress
-        saves = _saves_ram(budget)
-        modes = budget.input_mode, budget.output_mode
         self._facts = gather_facts(
-            again.graph, choices, *modes, repeats=again.repeats, compact=saves
+            again.graph,
+            choices,
+            budget.input_mode,
+            budget.output_mode,
+            repeats=again.repeats,
+            compact=_saves_ram(budget),
         )
 
     def layerwise(self) -> Planned:
@@ -289,7 +292,7 @@ class _Planner:
             program, candidate = programs[number]
             image = allocate(program)
             placed = _planned(candidate, image)
-            if (placed.ram_bytes, placed.instructions) < (best.ram_bytes, best.instructions):
+            if _is_better(placed, best):
                 best = placed
         return best
 
@@ -309,7 +312,7 @@ class _Planner:
             if self._budget.max_extra_macs is not None:
                 break
         found = self._least(base, lambda facts: self._search(facts, by_macs=True, recompute=True))
-        return min(least, found, key=lambda planned: (planned.ram_bytes, planned.instructions))
+        return found if _is_better(found, least) else least
 
     def _by_speed(self, candidates: Sequence[Candidate], arena_bytes: int) -> Iterator[Planned]:
         """Plans that may fit, the fastest first."""

@@ -43,7 +43,8 @@ def _row_distance(loop: RowLoop, read: int, written: int) -> int:
     distance = -(loop.input_height * read)
     needed = loop.input_height
     for y in reversed(range(loop.output_height)):
-        needed = min([needed, *loop.rows_of(y)])
+        first, end = loop.spans[y]
+        needed = min(needed, first) if first < end else needed
         if needed < loop.input_height:
             distance = max(distance, (y + 1) * written - needed * read)
     return distance
@@ -58,7 +59,7 @@ def bottom_up_distance(step: Step, operand: Operand) -> int | None:
     distance = -(loop.output_height * written)
     unread = 0
     for y in range(loop.output_height):
-        unread = max([unread, *(row + 1 for row in loop.rows_of(y))])
+        unread = max(unread, loop.spans[y][1])
         if unread > 0:
             distance = max(distance, unread * read - y * written)
     return distance

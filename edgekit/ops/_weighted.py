@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,13 +133,20 @@ def verify_weighted(call: Call, *, channels: int) -> None:
     arithmetic = call.node.arithmetic
     if arithmetic is None:
         return
-    if len(arithmetic.multipliers) != channels or len(arithmetic.shifts) != channels:
-        raise call.fail(f"{len(arithmetic.multipliers)} multipliers for {channels} channels")
-    if any(not 0 <= m <= INT32_MAX for m in arithmetic.multipliers):
-        raise call.fail("a multiplier is outside [0, 2^31)")
-    if any(not -31 <= s <= 30 for s in arithmetic.shifts):
-        raise call.fail("a requantize shift is outside [-31, 30]")
+    verify_multipliers(call, arithmetic.multipliers, arithmetic.shifts, channels=channels)
     _verify_types(call, channels)
+
+
+def verify_multipliers(
+    call: Call, multipliers: Sequence[int], shifts: Sequence[int], *, channels: int
+) -> None:
+    """Raise BadInputError unless every output channel has a multiplier and shift that kernels take."""
+    if len(multipliers) != channels or len(shifts) != channels:
+        raise call.fail(f"{len(multipliers)} multipliers for {channels} channels")
+    if any(not 0 <= m <= INT32_MAX for m in multipliers):
+        raise call.fail("a multiplier is outside [0, 2^31)")
+    if any(not -31 <= s <= 30 for s in shifts):
+        raise call.fail("a requantize shift is outside [-31, 30]")
 
 
 def _verify_types(call: Call, channels: int) -> None:

@@ -16,9 +16,10 @@ import numpy as np
 
 from edgekit.arith import requantize
 from edgekit.errors import BadInputError
-from edgekit.ir import INTEGER_RANGE, Array, Call, Quantization, Shape, Tensor, constant
+from edgekit.ir import Array, Call, Quantization, Shape, Tensor, constant
 from edgekit.kernel import BY_PIXEL, Binding, CStruct, CValue, Kernel
 from edgekit.ops._operator import Case, Operator, Quantized, case_graph
+from edgekit.ops._weighted import verify_multipliers
 from edgekit.ops._weighted_convolution import tap_features
 from edgekit.window import Axis, Window
 
@@ -131,12 +132,7 @@ class BlockConv2dOperator(Operator):
     def _verify_last(self, call: Call, arithmetic: BlockArithmetic, channels: int) -> None:
         if len(call.inputs) <= BIAS or call.constant(BIAS).shape != (channels,):
             raise call.fail(f"the last block needs sums and a bias of {channels} channels")
-        if len(arithmetic.multipliers) != channels or len(arithmetic.shifts) != channels:
-            raise call.fail(f"{len(arithmetic.multipliers)} multipliers for {channels} channels")
-        if any(not 0 <= m <= INTEGER_RANGE["int32"][1] for m in arithmetic.multipliers):
-            raise call.fail("a multiplier is outside [0, 2^31)")
-        if any(not -31 <= s <= 30 for s in arithmetic.shifts):
-            raise call.fail("a requantize shift is outside [-31, 30]")
+        verify_multipliers(call, arithmetic.multipliers, arithmetic.shifts, channels=channels)
 
     def evaluate(self, call: Call, inputs: Sequence[Array]) -> Array:
         x, weights = (inputs[at].astype(np.int64) for at in (INPUT, WEIGHTS))
